@@ -1,0 +1,82 @@
+"""Name -> generator. A class is imported only when it is used, since some of them import heavy libraries."""
+
+import difflib
+import importlib
+from typing import Literal, NamedTuple
+
+from leaven.generators.contract import Generator
+from leaven.generators.errors import InputError
+
+
+class Entry(NamedTuple):
+    """Where a generator's class lives and what a person reads about it."""
+
+    kind: Literal["table", "image", "text"]
+    path: str  # module:class
+    about: str
+    control: bool = False  # known-bad on purpose: for comparison, never tried by `auto`
+
+
+CATALOG: dict[str, Entry] = {
+    "gaussian_copula": Entry(
+        "table",
+        "leaven.generators.table.sdv:GaussianCopula",
+        "SDV's Gaussian copula: fast, smooth, weak on dependence",
+    ),
+    "ctgan": Entry(
+        "table", "leaven.generators.table.sdv:CTGAN", "SDV's conditional tabular GAN: slow to train"
+    ),
+    "tvae": Entry("table", "leaven.generators.table.sdv:TVAE", "SDV's tabular variational autoencoder"),
+    "copula_gan": Entry(
+        "table", "leaven.generators.table.sdv:CopulaGAN", "SDV's CTGAN on copula-normalised columns"
+    ),
+    "smote": Entry(
+        "table",
+        "leaven.generators.table.smote:Smote",
+        "SMOTE-NC: rows between a train row and its neighbour of the same class",
+    ),
+    "bootstrap": Entry(
+        "table",
+        "leaven.generators.table.controls:Bootstrap",
+        "control: train rows drawn with replacement",
+        control=True,
+    ),
+    "independent_columns": Entry(
+        "table",
+        "leaven.generators.table.controls:IndependentColumns",
+        "control: each column drawn on its own",
+        control=True,
+    ),
+    "memoriser": Entry(
+        "table",
+        "leaven.generators.table.controls:Memoriser",
+        "control: train rows with almost invisible noise",
+        control=True,
+    ),
+}
+
+
+def names(kind: str | None = None) -> list[str]:
+    """Names of the generators of one kind, or of all."""
+    return [name for name, entry in CATALOG.items() if kind in (None, entry.kind)]
+
+
+def entry(name: str, kind: str | None = None) -> Entry:
+    """The catalog's entry.
+
+    Raises:
+        InputError: no such generator (names the nearest), or one for another kind of data.
+    """
+    known = names(kind)
+    if name in known:
+        return CATALOG[name]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
+    other = f" for {kind} data" if kind else ""
+    raise InputError(f"unknown generator '{name}'{other}; {hint}")
+
+
+def get(name: str, kind: str | None = None) -> type[Generator]:
+    """The generator's class, imported now."""
+    module, _, attribute = entry(name, kind).path.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,117 @@
+"""The contract of every generator: fit, sample (or edit), save, load.
+
+A *sampler* makes rows from nothing; an *editor* makes rows from source rows. Nothing in this room knows of
+stores, reports or schedules.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from leaven.generators.conditions import Conditions
+from leaven.generators.rows import Rows
+from leaven.generators.schema import Schema
+
+Progress = Callable[[float, str], None]
+"""Called with the share done (0 to 1, NaN when unknown) and a short text."""
+
+
+def silent(share: float, text: str) -> None:
+    """The progress that says nothing."""
+
+
+class Parameters(BaseModel):
+    """Base of every generator's own parameters, which stand beside `generator:` in the recipe."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class Budget:
+    """How long a fit may take: by the clock, or, in a replay, by the steps that an earlier fit took.
+
+    The clock starts when the object is made.
+    """
+
+    def __init__(self, seconds: float | None = None, steps: int | None = None):
+        self.seconds, self.steps = seconds, steps
+        self._start = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start
+
+    def spent(self, steps: int) -> bool:
+        """Whether a fit that has taken `steps` steps must stop now."""
+        if self.steps is not None:
+            return steps >= self.steps
+        return self.seconds is not None and self.elapsed >= self.seconds
+
+
+class Fit(BaseModel):
+    """What a fit reports. `steps` replays it when the clock ended it (`stopped_by == "budget"`)."""
+
+    steps: int = 0
+    stopped_by: Literal["done", "budget"] = "done"
+    rows: int = 0  # rows learned from
+    notes: list[str] = Field(default_factory=list)
+    losses: list[dict[str, float]] = Field(default_factory=list)
+
+
+class Generator(ABC):
+    """Base of all generators. A subclass sets the class variables and fills in the four methods."""
+
+    name: ClassVar[str]
+    kind: ClassVar[Literal["table", "image", "text"]]
+    role: ClassVar[Literal["sampler", "editor"]] = "sampler"
+    Parameters: ClassVar[type[Parameters]] = Parameters
+
+    def __init__(self, parameters: Any = None, constraints: Any = ()):
+        """`parameters`: an instance of `Parameters`, a mapping, or None. `constraints`: see `constraints.py`."""
+        if not isinstance(parameters, BaseModel):
+            parameters = self.Parameters.model_validate(parameters or {})
+        self.parameters = parameters
+        self.constraints = tuple(constraints)
+        self.schema: Schema | None = None
+
+    @abstractmethod
+    def fit(
+        self,
+        rows: Rows,
+        *,
+        seed: int,
+        budget: Budget | None = None,
+        device: str = "cpu",
+        threads: int = 2,
+        progress: Progress = silent,
+    ) -> Fit:
+        """Learn from `rows` (train rows only). Stops at its best state when `budget` is spent.
+
+        Raises:
+            FitError: the rows cannot be learned from (says why).
+        """
+
+    @abstractmethod
+    def sample(self, count: int, *, seed: int, conditions: Conditions = (), offset: int = 0) -> pd.DataFrame:
+        """Exactly `count` new rows, with the schema's columns, order and types, that meet all `conditions`.
+
+        `offset` is the number of the first row in the whole that this shard is part of: new identifiers
+        depend on it, so that they are unique over shards.
+
+        Raises:
+            ConditionError: a condition cannot be met; says which one and why.
+        """
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Write the fitted generator into the (existing, empty) directory."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, directory: Path) -> "Generator":
+        """Read what `save` wrote. Callers check digests first: a file here may be a pickle."""

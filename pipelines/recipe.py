@@ -1,0 +1,251 @@
+"""What a user asks for: the recipe. YAML on disk, pydantic here, a JSON Schema for editors, the form in Prefect."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from leaven.generators.constraints import Constraint
+from leaven.generators.schema import ColumnType
+
+MAX_SEED = 2**32 - 1
+MAX_ROWS = 1_000_000_000
+
+
+def seconds(value: Any) -> Any:
+    """`90`, `90s`, `10m`, `1.5h` or `1d` -> seconds. Anything else is left for pydantic to refuse."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
+        if not found:
+            raise ValueError(f"'{value}' is not a duration such as 90s, 10m or 2h")
+        return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=30 * 86400)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Source(_Part):
+    """Where the real rows are."""
+
+    kind: Literal["table", "image", "text"] = Field(description="what the rows are")
+    path: str = Field(min_length=1, description="file or folder, from the recipe's folder")
+    delimiter: str | None = Field(None, description="CSV delimiter; found when left out")
+    encoding: str | None = Field(None, description="text encoding; found when left out")
+    columns: dict[str, ColumnType] = Field(
+        default_factory=dict, description="types of columns that were understood wrongly: {zip: category}"
+    )
+    drop: list[str] = Field(default_factory=list, description="columns to leave out")
+    missing: list[str] = Field(
+        default_factory=list, description="further texts that mean missing, such as '?'"
+    )
+    resolution: int | None = Field(None, ge=8, le=256, description="images: side in pixels")
+    text: str | None = Field(None, description="texts: the text column")
+
+
+Metric = Literal["roc_auc", "average_precision", "macro_f1", "balanced_accuracy", "accuracy", "f1", "r2"]
+
+
+class Task(_Part):
+    """What the classifier is to predict."""
+
+    target: str = Field("label", min_length=1, description="the label column")
+    type: Literal["classification", "regression"] | None = Field(None, description="follows from the data")
+    metric: Metric | None = Field(
+        None,
+        description="two classes: roc_auc (average_precision when the minority is under 5 %); more: macro_f1; regression: r2",
+    )
+    positive: str | None = Field(
+        None, description="the class that counts as positive; the rarer one by default"
+    )
+
+
+class Split(_Part):
+    """How real rows are divided before anything is fitted."""
+
+    validation: float = Field(0.2, gt=0, lt=0.9, description="share of rows for choices")
+    test: float = Field(0.2, gt=0, lt=0.9, description="share of rows read once, at the end")
+    seed: int = Field(7, ge=0, le=MAX_SEED, description="seed of the split and of everything random after it")
+    validation_path: str | None = Field(None, description="a file of its own for validation rows")
+    test_path: str | None = Field(None, description="a file of its own for test rows")
+    group: str | None = Field(None, description="rows with one value here stay on one side")
+    time: str | None = Field(
+        None, description="test rows are the latest by this column, validation those before"
+    )
+
+    @model_validator(mode="after")
+    def _shares(self) -> "Split":
+        share = (0 if self.validation_path else self.validation) + (0 if self.test_path else self.test)
+        if share >= 0.95:
+            raise ValueError(
+                f"validation and test together take {share:.0%} of the rows; at least 5 % must be left to train on"
+            )
+        if self.group and self.time:
+            raise ValueError("group and time exclude each other; choose one")
+        return self
+
+
+class Candidate(BaseModel):
+    """A generator to try. Its own parameters stand beside its name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    generator: str = Field(description="a name from the catalog")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+    @property
+    def label(self) -> str:
+        """Name with its parameters, as reports show it."""
+        inside = ", ".join(f"{key}={value}" for key, value in self.parameters.items())
+        return f"{self.generator}({inside})" if inside else self.generator
+
+
+class Amount(_Part):
+    """How many synthetic rows. Exactly one way; several ratios are tried side by side."""
+
+    ratio: list[Annotated[float, Field(gt=0, le=1000)]] | None = Field(
+        None, description="times the train rows", min_length=1
+    )
+    rows: Annotated[int, Field(gt=0, le=MAX_ROWS)] | None = None
+    per_class: dict[str, Annotated[int, Field(gt=0, le=MAX_ROWS)]] | None = Field(
+        None, description="rows per label", min_length=1
+    )
+    balance: bool | None = Field(None, description="fill every class up to the largest")
+    where: list[str] = Field(default_factory=list, description="conditions that every row meets: ['age>=60']")
+
+    @field_validator("ratio", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+    @field_validator("per_class", mode="before")
+    @classmethod
+    def _labels_are_texts(cls, value: Any) -> Any:
+        return {str(key): count for key, count in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Amount":
+        ways = [self.ratio, self.rows, self.per_class, self.balance or None]
+        if sum(way is not None for way in ways) > 1:
+            raise ValueError("give one of ratio, rows, per_class and balance, not several")
+        if not any(way is not None for way in ways):
+            self.ratio = [0.25, 1.0]
+        return self
+
+
+class Screen(_Part):
+    """Which synthetic rows are dropped; `false` switches a screen off."""
+
+    type_and_range: bool = Field(True, description="values outside what train rows have")
+    constraints: bool = Field(True, description="rows that break the recipe's constraints")
+    copies: bool = Field(True, description="exact copies of train rows that are unique there")
+    near_copies: Annotated[float, Field(gt=0, le=1)] | Literal[False] = Field(
+        0.01,
+        description="rows this close to a train row: all categories equal, numbers within this share of their spread",
+    )
+    label_agreement: Annotated[float, Field(gt=0, le=1)] | Literal[False] = Field(
+        0.1,
+        description="least P(own label) / P(likeliest label), by a classifier cross-fitted on train, classes weighed equally",
+    )
+
+
+class Utility(_Part):
+    """How lift is measured."""
+
+    repeats: int = Field(5, ge=1, le=100, description="seeds for learners that are random")
+    learners: list[str] | None = Field(None, min_length=1, description="names, or module:factory of your own")
+    draws: int = Field(1000, ge=100, le=100_000, description="bootstrap draws for the intervals")
+    max_rows: int = Field(100_000, ge=100, description="at most so many rows of each arm train a learner")
+    folds: int = Field(5, ge=2, le=20, description="folds where validation is small (under 1,000 rows)")
+
+
+class BudgetPart(_Part):
+    """Time limits."""
+
+    fit: Seconds = Field(600.0, description="one fit; it stops at its best state")
+    total: Seconds = Field(7200.0, description="the whole run; what is left out is said")
+
+
+class Gate(_Part):
+    """A bound on one number of the report."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class LiftGate(_Part):
+    min: float = Field(
+        0.0, description="lift.low must be above this; negative: 'not worse by more than this'"
+    )
+
+
+class MarginGate(_Part):
+    margin: float = Field(
+        ge=0, le=1, description="how far above the held-out floor's own noise is still allowed"
+    )
+
+
+class Schedule(_Part):
+    """When `leaven serve` runs the recipe."""
+
+    cron: str | None = Field(None, description="cron expression")
+    interval: Seconds | None = Field(None, description="every so long")
+    timezone: str = "UTC"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Schedule":
+        if (self.cron is None) == (self.interval is None):
+            raise ValueError("give either cron or interval")
+        return self
+
+
+class Recipe(_Part):
+    """What to learn from, what to try, how much to make, and what must hold before it is released."""
+
+    name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="name of the dataset in the store"),
+    ]
+    source: Source
+    task: Task = Field(default_factory=Task)  # type: ignore[arg-type]
+    split: Split = Field(default_factory=Split)  # type: ignore[arg-type]
+    constraints: list[Constraint] = Field(
+        default_factory=list, description="what must hold in every row (tables)"
+    )
+    candidates: list[Candidate] | Literal["auto"] = Field("auto", description="generators tried side by side")
+    amount: Amount = Field(default_factory=Amount)  # type: ignore[arg-type]
+    screen: Screen = Field(default_factory=Screen)  # type: ignore[arg-type]
+    utility: Utility = Field(default_factory=Utility)  # type: ignore[arg-type]
+    budget: BudgetPart = Field(default_factory=BudgetPart)  # type: ignore[arg-type]
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="cuda when there is one; `cuda` demands it"
+    )
+    gates: dict[str, LiftGate | MarginGate | Gate | Literal[False]] = Field(
+        default_factory=dict,
+        description="merged over the defaults (lift, copies, worst_attack); false switches one off",
+    )
+    schedule: Schedule | None = None
+    store: str = Field("data/store", description="folder or URI of the store")
+    threads: int = Field(2, ge=1, le=256, description="threads of a fit; equal bytes need equal threads")
+    workers: int = Field(1, ge=1, le=256, description="processes that sample shards; never changes the bytes")
+    shard_rows: int = Field(50_000, ge=100, le=10_000_000, description="rows in one shard")
+
+    @field_validator("candidates")
+    @classmethod
+    def _some(cls, value: Any) -> Any:
+        if value == []:
+            raise ValueError("is empty; leave it out for `auto`, or name at least one generator")
+        return value
+
+
+def resolve(path: str, folder: Path) -> Path:
+    """A path of the recipe, counted from the recipe's folder."""
+    return (folder / Path(path).expanduser()).resolve()
