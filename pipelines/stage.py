@@ -167,3 +167,13 @@ def run(
         shutil.rmtree(making, ignore_errors=True)
     record.folder = folder
     return record
+
+
+def sweep(work: Path, started: float) -> int:
+    """Drop stage folders that no run has touched since `started`, and what killed stages left. Returns how many."""
+    dropped = 0
+    for folder in work.iterdir() if work.is_dir() else ():
+        if folder.is_dir() and folder.stat().st_mtime < started:
+            shutil.rmtree(folder, ignore_errors=True)
+            dropped += 1
+    return dropped

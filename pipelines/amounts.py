@@ -1,0 +1,117 @@
+"""How many rows: the recipe's `amount` turned into orders for rows, and orders into shards."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from leaven.generators import conditions
+from leaven.generators.conditions import Conditions
+from leaven.generators.errors import InputError
+from leaven.generators.schema import Schema
+from leaven.pipelines.recipe import Amount
+from leaven.pipelines.task import Task
+
+
+class Order(BaseModel):
+    """So many rows that meet these conditions."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    conditions: Conditions = ()
+
+
+class Plan(BaseModel):
+    """One amount to try: its orders, and how the report names it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    amount: dict[str, Any]  # as the recipe says it: {"ratio": 0.25}
+    orders: tuple[Order, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(order.rows for order in self.orders)
+
+    @property
+    def label(self) -> str:
+        key, value = next(iter(self.amount.items()))
+        return f"{key} {value}"
+
+
+class Shard(BaseModel):
+    """A part of an order that is sampled at once. `index` counts over the whole plan, top-ups included."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    rows: int
+    offset: int  # number of its first row in the whole
+    conditions: Conditions = ()
+
+
+def plans(
+    amount: Amount, schema: Schema, task: Task, counts: Mapping[str, int], share: float = 1.0
+) -> list[Plan]:
+    """The amounts to try for a train set with these rows per class (`{"": rows}` for regression).
+
+    `share` scales absolute numbers of rows to a train set that is smaller than the recipe's, as in folds.
+
+    Raises:
+        InputError: classes that do not exist, or `balance` without classes.
+    """
+    total = sum(counts.values())
+    where = conditions.parse(amount.where, schema)
+    if amount.ratio is not None:
+        return [
+            Plan(
+                amount={"ratio": ratio}, orders=(Order(rows=max(1, round(ratio * total)), conditions=where),)
+            )
+            for ratio in sorted(set(amount.ratio))
+        ]
+    if amount.rows is not None:
+        rows = max(1, round(amount.rows * share))
+        return [Plan(amount={"rows": amount.rows}, orders=(Order(rows=rows, conditions=where),))]
+    if task.type != "classification":
+        raise InputError(
+            "amount: per_class and balance need classes, but the task is a regression; give ratio or rows"
+        )
+    if amount.per_class is not None:
+        unknown = [label for label in amount.per_class if label not in task.classes]
+        if unknown:
+            raise InputError(
+                f"amount.per_class: '{unknown[0]}' is not a class of '{task.target}'; the classes are "
+                f"{', '.join(task.classes[:20])}"
+            )
+        wanted = {label: max(1, round(rows * share)) for label, rows in amount.per_class.items()}
+        return [_by_class({"per_class": amount.per_class}, wanted, schema, task, where)]
+    largest = max(counts.values())
+    missing = {label: largest - count for label, count in counts.items() if count < largest}
+    if not missing:
+        raise InputError(
+            "amount.balance: every class has as many rows already; give ratio, rows or per_class"
+        )
+    return [_by_class({"balance": True}, missing, schema, task, where)]
+
+
+def _by_class(
+    amount: dict[str, Any], wanted: Mapping[str, int], schema: Schema, task: Task, where: Conditions
+) -> Plan:
+    orders = [
+        Order(rows=wanted[label], conditions=(conditions.equals(schema, task.target, label), *where))
+        for label in sorted(wanted)
+    ]
+    return Plan(amount=amount, orders=tuple(orders))
+
+
+def shards(orders: tuple[Order, ...], shard_rows: int, index: int = 0, offset: int = 0) -> list[Shard]:
+    """Orders cut into shards of at most `shard_rows` rows, numbered from `index`."""
+    cut: list[Shard] = []
+    for order in orders:
+        left = order.rows
+        while left > 0:
+            rows = min(left, shard_rows)
+            cut.append(Shard(index=index, rows=rows, offset=offset, conditions=order.conditions))
+            index, offset, left = index + 1, offset + rows, left - rows
+    return cut

@@ -1,0 +1,126 @@
+"""Choose: which candidate and amount, `none` among them, by paired gains on validation rows."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from leaven.generators.contract import Fit
+from leaven.pipelines import gates
+from leaven.pipelines.amounts import Plan
+from leaven.pipelines.recipe import Candidate
+from leaven.pipelines.run import Run
+from leaven.pipelines.stage import Record
+from leaven.pipelines.synthesize import Made
+
+
+class Trial(BaseModel):
+    """One candidate at one amount, over the folds that were run."""
+
+    candidate: Candidate
+    plan: Plan
+    gain: dict[str, float] | None = None  # value, low, high, se of augmented minus real
+    gates: list[dict[str, Any]] = []
+    reason: str | None = None  # why it cannot be chosen
+
+
+@dataclass
+class Tried:
+    """A candidate's records: one assessment per fold, or the reason why there is none."""
+
+    candidate: Candidate
+    plans: list[Plan] = field(default_factory=list)
+    assessments: list[Record] = field(default_factory=list)
+    failed: str | None = None
+    rows_sampled: int = 0
+    rows_kept: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    def fail(self, reason: str, error: Exception | None = None) -> None:
+        """Give the candidate up; the others go on."""
+        self.failed, self.error = reason, error
+
+    def add(self, plans: list[Plan], model: Record, made: Made, assessment: Record) -> None:
+        """Count one fold in."""
+        self.plans = self.plans or plans
+        self.assessments.append(assessment)
+        self.rows_sampled += made.rows_sampled
+        self.rows_kept += made.rows_kept
+        self.reasons = dict(Counter(self.reasons) + made.reasons)
+        spent = {"fit": model.seconds, "sample": made.seconds_sample, "screen": made.seconds_screen}
+        self.seconds = dict(Counter(self.seconds) + Counter({**spent, "assess": assessment.seconds}))
+        fitted = Fit.model_validate({k: v for k, v in model.result.items() if k != "role"})
+        if fitted.stopped_by == "budget":
+            self.notes.append(f"the clock ended the fit after {fitted.steps} steps")
+        self.notes += [note for note in fitted.notes if note not in self.notes]
+
+
+class Choice(BaseModel):
+    """What was chosen. `best` is the trial that is certified; `chosen` is None when `none` won."""
+
+    chosen: Trial | None
+    best: Trial | None
+    trials: list[Trial]
+    classic: str  # the best classic arm on validation
+    folds: int
+
+
+def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
+    """Compare all trials with real rows alone.
+
+    A candidate replaces `none` only if its paired gain is more than one standard error, and only if the
+    privacy gates held on validation rows; of several, the one with the largest gain.
+    """
+    from leaven.pipelines.quality.utility import Scores
+
+    from leaven.pipelines.quality import bootstrap
+
+    task, draws, seed = run.task, run.recipe.utility.draws, run.seed("bootstrap")
+    real = [Scores.load(record.path("scores.npz")) for record in baselines]
+    arms = bootstrap.arms(real, task, draws, seed)
+    classic = {name: interval.value for name, interval in arms.items() if name != "real"}
+    trials = []
+    for one in tried:
+        scores = [
+            Scores.load(record.path("scores.npz")) if record.paths("scores.npz") else None
+            for record in one.assessments
+        ]
+        for number, plan in enumerate(one.plans):
+            trial = Trial(candidate=one.candidate, plan=plan, reason=one.failed)
+            if one.failed is None and scores and all(part is not None for part in scores):
+                merged = [Scores.merge(a, b) for a, b in zip(real, scores, strict=False)]
+                gain = bootstrap.difference(merged, str(number), "real", task, draws, seed)
+                trial.gain = {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
+                trial.gates = _privacy_gates(run, one.assessments[0])
+                broken = [gate["gate"] for gate in trial.gates if not gate["passed"]]
+                if broken:
+                    trial.reason = f"failed the gate {', '.join(broken)} on validation rows"
+            elif trial.reason is None:
+                trial.reason = "no row passed the screen"
+            trials.append(trial)
+    measured = [trial for trial in trials if trial.gain is not None]
+    allowed = [trial for trial in measured if trial.reason is None]
+    best = max(allowed or measured, key=lambda trial: trial.gain["value"], default=None)  # type: ignore[index]
+    wins = best is not None and best.reason is None and best.gain["value"] > best.gain["se"]  # type: ignore[index]
+    return Choice(
+        chosen=best if wins else None,
+        best=best,
+        trials=trials,
+        classic=max(classic, key=lambda name: classic[name]) if classic else "real",
+        folds=len(real),
+    )
+
+
+def _privacy_gates(run: Run, first_fold: Record) -> list[dict[str, Any]]:
+    """The copy and attack gates, judged on validation rows."""
+    asked = {
+        name: gate for name, gate in gates.asked(run.recipe).items() if name in ("copies", "worst_attack")
+    }
+    quality = first_fold.result["quality"]
+    if not quality or not quality["privacy"]:
+        return []
+    return gates.judge(asked, {**quality, "utility": {}})

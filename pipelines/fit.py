@@ -1,0 +1,68 @@
+"""Fit: train rows -> a generator on disk."""
+
+from pathlib import Path
+
+from leaven.generators import catalog
+from leaven.generators.contract import Budget, Generator, Progress, silent
+from leaven.pipelines import stage
+from leaven.pipelines.recipe import Candidate
+from leaven.pipelines.run import Run
+from leaven.pipelines.stage import Record
+
+FOLDER = "generator"
+
+
+def fit(
+    run: Run,
+    candidate: Candidate,
+    train: list[Path],
+    *,
+    part: str,
+    seconds: float,
+    steps: int | None = None,
+    progress: Progress = silent,
+) -> Record:
+    """Fit one candidate on train rows.
+
+    Args:
+        part: which part of the run this is (`fold0`, `certify`, `half`); names the stage and its seed.
+        seconds: time limit: the recipe's `budget.fit`, or less where the total budget is nearly gone.
+        steps: replay a fit that the clock ended: stop after so many steps.
+
+    Returns:
+        A record whose folder holds `generator/`, and whose result is the `contract.Fit` with `role` beside.
+
+    Raises:
+        FitError: the candidate cannot learn these rows.
+    """
+    kind = run.recipe.source.kind
+    config = {
+        "candidate": candidate.model_dump(mode="json"),
+        "lineage": run.lineage,
+        "part": part,
+        "device": run.device,
+        "limit": run.recipe.budget.fit if steps is None else None,
+        "steps": steps,
+    }
+
+    def make(out: Path) -> dict[str, object]:
+        generator = catalog.get(candidate.generator, kind)(candidate.parameters, run.recipe.constraints)
+        outcome = generator.fit(
+            run.rows(*train),
+            seed=run.seed("fit", candidate.model_dump(mode="json"), part),
+            budget=Budget(seconds, steps),
+            device=run.device,
+            threads=run.recipe.threads,
+            progress=progress,
+        )
+        (out / FOLDER).mkdir()
+        generator.save(out / FOLDER)
+        return {**outcome.model_dump(mode="json"), "role": generator.role}
+
+    inputs = {path.name + str(n): stage.file_digest(path) for n, path in enumerate(train)}
+    return stage.run(run.work, f"fit-{part}-{candidate.generator}", inputs=inputs, config=config, make=make)
+
+
+def load(candidate: Candidate, record: Record, kind: str) -> Generator:
+    """The fitted generator of a record; its files were checked against the record when that was taken."""
+    return catalog.get(candidate.generator, kind).load(record.path(FOLDER))

@@ -1,0 +1,143 @@
+"""The report as a dictionary: everything that was measured, under the names that programs rely on."""
+
+import datetime
+import resource
+from collections.abc import Mapping
+from typing import Any
+
+from leaven.pipelines import gates
+from leaven.pipelines.choose import Choice, Trial, Tried
+from leaven.pipelines.run import Run
+from leaven.pipelines.stage import Record
+from leaven.pipelines.synthesize import Made
+
+
+def assemble(
+    run: Run,
+    *,
+    choice: Choice,
+    tried: list[Tried],
+    certificate: Record,
+    made: Made | None,
+    rows: Mapping[str, int],
+    role: str,
+    seconds: Mapping[str, float],
+    profile: Any,
+    warnings: list[str],
+    notes: list[str],
+) -> dict[str, Any]:
+    """Put the report together and judge its gates; see DESIGN's list of keys."""
+    found = certificate.result
+    report: dict[str, Any] = {
+        "version": None,
+        "name": run.recipe.name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "recipe": run.recipe.model_dump(mode="json", exclude_none=True),
+        "task": run.task.model_dump(mode="json"),
+        "chosen": _named(choice.chosen) or "none",
+        "certified": _named(choice.best),
+        "rows": {
+            **rows,
+            "synthetic": made.rows_kept if made else 0,
+            "rejected": sum(made.reasons.values()) if made else 0,
+        },
+        "utility": found["utility"],
+        "fidelity": found["fidelity"],
+        "diversity": found["diversity"],
+        "privacy": found["privacy"],
+        "privacy_exempt": role == "editor",
+        "panels": found["panels"],
+        "rejected_reasons": dict(made.reasons) if made else {},
+        "candidates": [_candidate(trial, _of(tried, trial)) for trial in choice.trials]
+        + _failed(tried, choice),
+        "amounts": [
+            {
+                "generator": trial.candidate.label,
+                "amount": trial.plan.label,
+                "rows": trial.plan.rows,
+                **trial.gain,
+            }
+            for trial in choice.trials
+            if trial.gain
+        ],
+        "folds": choice.folds,
+        "columns": profile,
+        "constraints": [c.model_dump(mode="json") for c in run.recipe.constraints],
+        "warnings": warnings,
+        "notes": notes,
+        "cost": {
+            "seconds": dict(seconds),
+            "peak_memory_bytes": peak_memory(),
+            "device": run.device,
+            "energy_wh": None,
+        },
+    }
+    report["effect"] = effect(report["utility"]["lift"])
+    report["gates"] = gates.judge(gates.asked(run.recipe), report)
+    passed = all(gate["passed"] for gate in report["gates"])
+    report["verdict"] = (
+        "released" if passed and choice.chosen is not None and report["rows"]["synthetic"] else "withheld"
+    )
+    return report
+
+
+def effect(lift: Mapping[str, float] | None) -> str:
+    """`helps`, `hurts` or `no measurable effect`, from the interval of the lift."""
+    if lift is None:
+        return "no measurable effect"
+    return "helps" if lift["low"] > 0 else "hurts" if lift["high"] < 0 else "no measurable effect"
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process and of any child that has ended, in bytes."""
+    return 1024 * max(
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+
+
+def _named(trial: Trial | None) -> dict[str, Any] | None:
+    if trial is None:
+        return None
+    return {
+        "generator": trial.candidate.generator,
+        "parameters": trial.candidate.parameters,
+        "amount": trial.plan.amount,
+        "label": trial.candidate.label,
+    }
+
+
+def _of(tried: list[Tried], trial: Trial) -> Tried:
+    return next(one for one in tried if one.candidate == trial.candidate)
+
+
+def _candidate(trial: Trial, one: Tried) -> dict[str, Any]:
+    quality = one.assessments[0].result["quality"] if one.assessments else {}
+    return {
+        "generator": trial.candidate.generator,
+        "parameters": trial.candidate.parameters,
+        "amount": trial.plan.amount,
+        "validation": {"lift": trial.gain, "gates": trial.gates, "quality": quality, "reason": trial.reason},
+        "rows": {"sampled": one.rows_sampled, "kept": one.rows_kept},
+        "rejected": one.reasons,
+        "seconds": one.seconds,
+        "notes": one.notes,
+    }
+
+
+def _failed(tried: list[Tried], choice: Choice) -> list[dict[str, Any]]:
+    """Candidates that failed before any amount could be planned or tried."""
+    known = [trial.candidate for trial in choice.trials]
+    return [
+        {
+            "generator": one.candidate.generator,
+            "parameters": one.candidate.parameters,
+            "amount": None,
+            "validation": {"lift": None, "reason": one.failed},
+            "rows": {"sampled": 0, "kept": 0},
+            "rejected": {},
+            "seconds": one.seconds,
+            "notes": one.notes,
+        }
+        for one in tried
+        if one.candidate not in known
+    ]

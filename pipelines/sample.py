@@ -1,0 +1,67 @@
+"""Sample: a fitted generator -> one shard of synthetic rows in Parquet."""
+
+import functools
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from leaven.generators.contract import Generator
+from leaven.generators.rows import to_arrow
+from leaven.generators.seeds import derive
+from leaven.pipelines import stage
+from leaven.pipelines.amounts import Plan, Shard
+from leaven.pipelines.fit import load
+from leaven.pipelines.recipe import Candidate
+from leaven.pipelines.run import Run
+from leaven.pipelines.stage import Record
+
+COLUMNS = (("_generator", pa.string()), ("_source_row", pa.int64()), ("_seed", pa.int64()))
+
+
+def sample(run: Run, candidate: Candidate, model: Record, plan: Plan, shard: Shard, *, part: str) -> Record:
+    """Make one shard. Its bytes depend on the run's lineage, the candidate, the amount, the seed and its index.
+
+    Raises:
+        ConditionError: rows that meet the shard's conditions cannot be made.
+    """
+    seed = run.seed("sample", candidate.model_dump(mode="json"), plan.amount, part, shard.index)
+
+    def make(out: Path) -> dict[str, object]:
+        generator = _generator(
+            candidate.model_dump_json(), model.folder, model.digest, run.recipe.source.kind
+        )
+        frame = generator.sample(shard.rows, seed=seed, conditions=shard.conditions, offset=shard.offset)
+        assert generator.schema is not None
+        pq.write_table(
+            marked(to_arrow(frame, generator.schema), candidate.generator, seed), out / "rows.parquet"
+        )
+        return {"rows": len(frame)}
+
+    config = {
+        "candidate": candidate.model_dump(mode="json"),
+        "shard": shard.model_dump(mode="json"),
+        "seed": seed,
+    }
+    name = f"sample-{part}-{candidate.generator}-{shard.index:05d}"
+    return stage.run(run.work, name, inputs={"model": model.digest}, config=config, make=make)
+
+
+def marked(table: pa.Table, generator: str, seed: int) -> pa.Table:
+    """The rows with the three columns that say where a synthetic row comes from."""
+    values = {"_generator": generator, "_source_row": None, "_seed": seed}
+    for name, kind in COLUMNS:
+        table = table.append_column(name, pa.array([values[name]] * table.num_rows, kind))
+    return table
+
+
+@functools.lru_cache(maxsize=2)
+def _generator(candidate: str, folder: Path, digest: str, kind: str) -> Generator:
+    """The loaded generator, kept for the next shard of this process."""
+    record = Record(stage="fit", inputs={}, config={}, code="", folder=folder)
+    return load(Candidate.model_validate_json(candidate), record, kind)
+
+
+def shard_seed(name: str, version: str, seed: int, index: int) -> int:
+    """The seed of a shard that is sampled on demand from a released generator."""
+    return derive("on-demand", name, version, seed, index)
