@@ -4,13 +4,13 @@ import difflib
 from typing import Any
 
 from leaven.generators.errors import InputError
-from leaven.pipelines.recipe import Gate, LiftGate, MarginGate, Recipe
+from leaven.pipelines.recipe import Gate, Recipe
 
 # Margins above the floor that held-out real rows set, beyond twice its own noise.
-DEFAULTS: dict[str, LiftGate | MarginGate | Gate] = {
-    "lift": LiftGate(min=0.0),
-    "copies": MarginGate(margin=0.005),
-    "worst_attack": MarginGate(margin=0.02),
+DEFAULTS: dict[str, Gate] = {
+    "lift": Gate(min=0.0),
+    "copies": Gate(margin=0.005),
+    "worst_attack": Gate(margin=0.02),
 }
 METRICS = {
     "fidelity": ("column_shapes", "pair_trends", "detection", "precision", "density"),
@@ -20,7 +20,7 @@ METRICS = {
 KNOWN = [*DEFAULTS, *(name for names in METRICS.values() for name in names)]
 
 
-def asked(recipe: Recipe) -> dict[str, LiftGate | MarginGate | Gate]:
+def asked(recipe: Recipe) -> dict[str, Gate]:
     """The gates of a run: the defaults with the recipe's merged over; those set to false are gone.
 
     Raises:
@@ -39,50 +39,48 @@ def asked(recipe: Recipe) -> dict[str, LiftGate | MarginGate | Gate]:
     return gates
 
 
-def _merge(name: str, setting: LiftGate | MarginGate | Gate) -> LiftGate | MarginGate | Gate:
-    minimum, maximum = getattr(setting, "min", None), getattr(setting, "max", None)
-    margin = getattr(setting, "margin", None)
+def _merge(name: str, gate: Gate) -> Gate:
+    """Check that the gate has the bound that its number can use."""
     if name == "lift":
-        if minimum is None or maximum is not None or margin is not None:
+        if gate.min is None or gate.max is not None or gate.margin is not None:
             raise InputError("gates.lift: takes `min` (a number) and nothing else")
-        return LiftGate(min=minimum)
-    if margin is not None:
+    elif gate.margin is not None:
         if name not in (*METRICS["privacy"], "copies", "worst_attack"):
             raise InputError(f"gates.{name}: `margin` is for privacy gates; give `min` or `max`")
-        return MarginGate(margin=margin)
-    if minimum is None and maximum is None:
+        if gate.min is not None or gate.max is not None:
+            raise InputError(f"gates.{name}: give either `margin` or `min` and `max`, not both")
+    elif gate.min is None and gate.max is None:
         raise InputError(f"gates.{name}: has no bound; give `min` or `max`")
-    return Gate(min=minimum, max=maximum)
+    return gate
 
 
-def judge(gates: dict[str, LiftGate | MarginGate | Gate], report: dict[str, Any]) -> list[dict[str, Any]]:
+def judge(gates: dict[str, Gate], report: dict[str, Any]) -> list[dict[str, Any]]:
     """Each gate with its value and threshold, and whether it passed. A gate that has no value fails."""
     return [_judge_one(name, gate, report) for name, gate in gates.items()]
 
 
-def _judge_one(name: str, gate: LiftGate | MarginGate | Gate, report: dict[str, Any]) -> dict[str, Any]:
-    if isinstance(gate, LiftGate):
+def _judge_one(name: str, gate: Gate, report: dict[str, Any]) -> dict[str, Any]:
+    if name == "lift":
         lift = report["utility"]["lift"]
         if lift is None:
             return _entry(name, None, gate.min, False, "there is no augmented arm to measure")
         return _entry(
             name, lift["low"], gate.min, lift["low"] > gate.min, "lift.low must be above the threshold"
         )
+    if report.get("privacy_exempt") and name in (*METRICS["privacy"], "copies", "worst_attack"):
+        return _entry(name, None, None, True, "rows of an editor resemble their source by design: exempt")
     metric = next((report[part][name] for part in METRICS if name in report.get(part, {})), None)
     if metric is None or metric["value"] is None:
-        if isinstance(gate, MarginGate) and report.get("privacy_exempt"):
-            return _entry(name, None, None, True, "rows of an editor resemble their source by design: exempt")
         return _entry(name, None, None, False, "could not be computed for these rows")
     value = metric["value"]
-    if isinstance(gate, MarginGate):
+    if gate.margin is not None:
         threshold = metric["floor"] + 2 * metric.get("noise", 0.0) + gate.margin
         return _entry(
             name, value, threshold, value <= threshold, "at most the held-out floor, its noise and the margin"
         )
     if gate.min is not None and (gate.max is None or value < gate.min):
         return _entry(name, value, gate.min, value >= gate.min, "at least the threshold")
-    assert gate.max is not None
-    return _entry(name, value, gate.max, value <= gate.max, "at most the threshold")
+    return _entry(name, value, gate.max, value <= gate.max, "at most the threshold")  # type: ignore[operator]
 
 
 def _entry(
