@@ -1,0 +1,148 @@
+"""Read versions: rows for a training job, and more rows from a released generator."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from leaven.generators.errors import InputError
+from leaven.generators.rows import to_arrow, to_frame
+from leaven.pipelines.store import Store
+from leaven.pipelines.version import MANIFEST, Version
+
+DEFAULT_STORE = "data/store"
+PROVENANCE = ("_generator", "_source_row", "_seed")
+SPLITS = {
+    "augmented": ("train", "synthetic"),
+    "synthetic": ("synthetic",),
+    "real": ("train", "validation"),
+    "train": ("train",),
+    "validation": ("validation",),
+    "test": ("test",),
+}
+
+Split = Literal["augmented", "synthetic", "real", "train", "validation", "test"]
+
+
+def find(name: str | Path, version: str | None = None, store: str | Path | None = None) -> Version:
+    """The version that a name, `NAME@VERSION` or a version's folder means.
+
+    Args:
+        name: a name in the store, or the folder of a version.
+        version: its id; the latest released one when left out.
+        store: folder or URI of the store; `LEAVEN_STORE`, else `data/store`, when left out.
+
+    Raises:
+        InputError: no such name, version or folder.
+    """
+    folder = Path(name)
+    if version is None and (folder / MANIFEST).is_file():
+        folder = folder.resolve()
+        return Version(folder.parent.parent.name, folder.name, folder)
+    if isinstance(name, Path) or os.sep in str(name):
+        raise InputError(f"{name}: is no version's folder: it has no {MANIFEST}")
+    reference = f"{name}@{version}" if version else str(name)
+    return Store(store or os.environ.get("LEAVEN_STORE") or DEFAULT_STORE).find(reference)
+
+
+def load(
+    name: str | Path,
+    version: str | None = None,
+    store: str | Path | None = None,
+    split: Split = "augmented",
+    format: Literal["pandas", "arrow"] = "pandas",
+    provenance: bool = False,
+) -> Any:
+    """Rows of a version.
+
+    Args:
+        name: a name in the store, `NAME@VERSION`, or the folder of a version.
+        version: its id; the latest released one when left out.
+        store: folder or URI of the store; `LEAVEN_STORE`, else `data/store`, when left out.
+        split: `augmented` (real train rows, then synthetic ones), `synthetic`, `train`, `validation`, `test`, or
+            `real` (train and validation, which the released generator learned from).
+        format: `pandas` for a data frame, `arrow` for a `pyarrow.Table`.
+        provenance: keep `_generator`, `_source_row` and `_seed`, which are empty in real rows. They are left out
+            by default, so that no classifier learns from them.
+
+    Raises:
+        InputError: no such name, version or split.
+    """
+    if split not in SPLITS:
+        raise InputError(f"split '{split}': there is no such split; there are: {', '.join(SPLITS)}")
+    if format not in ("pandas", "arrow"):
+        raise InputError(f"format '{format}': there is no such format; there are: pandas, arrow")
+    found = find(name, version, store)
+    table = _table(found, split, provenance)
+    if format == "arrow":
+        return table
+    frame = to_frame(table, found.schema)
+    for column in PROVENANCE if provenance else ():
+        series = table.column(column).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        frame[column] = series if column != "_generator" else series.astype(object).where(series.notna(), None)
+    return frame
+
+
+def _table(version: Version, split: str, provenance: bool) -> pa.Table:
+    schema = version.schema.arrow()
+    if provenance:
+        marks = (pa.string(), pa.int64(), pa.int64())
+        schema = pa.schema([*schema, *(pa.field(n, kind) for n, kind in zip(PROVENANCE, marks, strict=True))])
+    paths = [path for part in SPLITS[split] for path in version.paths(part)]
+    if not paths:
+        return schema.empty_table()
+    # With a schema given, columns that a file lacks are read as empty, and those not in it are left out.
+    return pads.dataset([str(path) for path in paths], schema=schema, format="parquet").to_table()
+
+
+def more(
+    version: Version, rows: int, where: Sequence[str] = (), seed: int = 0, shard_rows: int = 50_000
+) -> Iterator[pd.DataFrame]:
+    """Frames of at most `shard_rows` new rows from the released generator, `rows` in all.
+
+    They are as the generator makes them: the screen, which needs the train rows, has not seen them.
+
+    Args:
+        where: conditions that every row meets: `["age>=60", "colour=red|blue"]`.
+        seed: equal seeds give equal rows.
+
+    Raises:
+        InputError: `rows` is not positive, or a condition cannot be met.
+        StoreError: the version holds no generator, or one whose files were altered.
+    """
+    from leaven.generators import conditions
+    from leaven.pipelines.amounts import Order, shards
+    from leaven.pipelines.sample import shard_seed
+
+    if rows < 1:
+        raise InputError(f"rows {rows}: at least 1 is needed")
+    wanted = conditions.parse(where, version.schema)
+    generator = version.generator()
+    # New identifiers go on where those of the released rows end.
+    offset = sum(version.report.get("rows", {}).get(part) or 0 for part in ("synthetic", "rejected"))
+    for shard in shards((Order(rows=rows, conditions=wanted),), shard_rows, offset=offset):
+        yield generator.sample(
+            shard.rows,
+            seed=shard_seed(version.name, version.id, seed, shard.index),
+            conditions=shard.conditions,
+            offset=shard.offset,
+        )
+
+
+def sample(
+    name: str | Path,
+    rows: int,
+    where: Sequence[str] = (),
+    seed: int = 0,
+    version: str | None = None,
+    store: str | Path | None = None,
+    format: Literal["pandas", "arrow"] = "pandas",
+) -> Any:
+    """`rows` new rows from a released generator, as a data frame or `pyarrow.Table`; see `more` and `load`."""
+    found = find(name, version, store)
+    frame = pd.concat(more(found, rows, where, seed), ignore_index=True)
+    return frame if format == "pandas" else to_arrow(frame, found.schema)

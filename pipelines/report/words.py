@@ -1,0 +1,226 @@
+"""The sentences that report, card and command line share, and how they write numbers."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+METRICS = {
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "macro_f1": "macro-F1",
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "r2": "R²",
+}
+
+METRICS_EXPLAINED = {
+    "roc_auc": "the chance that a random positive row is scored above a random negative one; 0.5 is guessing, 1 is perfect",
+    "average_precision": "precision averaged over all thresholds, for rare positives; guessing scores their share, 1 is perfect",
+    "macro_f1": "F1 (the balance of precision and recall) averaged over classes, each counting the same; 1 is perfect",
+    "balanced_accuracy": "the share of rows got right, averaged over classes; 1 is perfect",
+    "accuracy": "the share of rows got right",
+    "f1": "the balance of precision and recall on the positive class; 1 is perfect",
+    "r2": "the share of the target's variance that is explained; 0 is predicting the mean, 1 is perfect",
+}
+
+ARMS = {
+    "real": "real rows alone",
+    "duplicates": "real + duplicated rows",
+    "classic": "real + classic augmentation",
+    "synthetic_only": "synthetic rows alone",
+    "augmented": "real + synthetic",
+    "classic_augmented": "real + classic + synthetic",
+}
+
+ARMS_EXPLAINED = {
+    "real": "the line that must be beaten",
+    "duplicates": "as many rows, but copies of real ones",
+    "classic": "the best cheap way on validation",
+    "synthetic_only": "no real row in training",
+    "augmented": "what this release offers",
+    "classic_augmented": "both together",
+}
+
+_MINUS = "−"
+
+
+def count(value: Any) -> str:
+    """A whole number with thousands separated: 1,200. Texts such as '> 300' stay; None is a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and not math.isfinite(value):
+        return "–"
+    return f"{round(value):,}".replace("-", _MINUS)
+
+
+def score(value: Any, digits: int = 3) -> str:
+    """A score with three decimals, or with enough for two figures when it is tiny."""
+    if value is None:
+        return "–"
+    if isinstance(value, (str, bool)):
+        return str(value)
+    if not math.isfinite(value):
+        return "–"
+    if abs(value) >= 1000:
+        return count(value)
+    if value and abs(value) < 10**-digits:
+        return f"{value:.1e}".replace("-", _MINUS)
+    return f"{value:.{digits}f}".replace("-", _MINUS)
+
+
+def signed(value: Any, digits: int = 3) -> str:
+    """A difference with its sign: +0.021."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", _MINUS) if float(text) else f"{0:.{digits}f}"
+
+
+def between(interval: Mapping[str, Any] | None, write: Any = signed) -> str:
+    """`+0.008 to +0.034`, or a dash."""
+    if not interval or interval.get("low") is None or interval.get("high") is None:
+        return "–"
+    return f"{write(interval['low'])} to {write(interval['high'])}"
+
+
+def duration(seconds: Any) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def size(number: Any) -> str:
+    """Bytes as a person reads them: 1.2 GB."""
+    if number is None:
+        return "–"
+    value = float(number)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def label(candidate: Any) -> str:
+    """A generator with its parameters: `tvae(epochs=300)`. Takes the report's entry or a plain name."""
+    if not isinstance(candidate, Mapping):
+        return str(candidate) if candidate else "none"
+    inside = ", ".join(f"{key}={value}" for key, value in (candidate.get("parameters") or {}).items())
+    name = candidate.get("generator") or "none"
+    return f"{name}({inside})" if inside else str(name)
+
+
+def amount(value: Any) -> str:
+    """An amount as a phrase: `0.25 × the train rows`."""
+    if not isinstance(value, Mapping):
+        return "–" if value is None else str(value)
+    parts = {key: inside for key, inside in value.items() if inside not in (None, [], False)}
+    if parts.get("ratio") is not None:
+        ratio = parts["ratio"]
+        return f"{' or '.join(f'{r:g}' for r in ratio) if isinstance(ratio, list) else f'{ratio:g}'} × the real rows"
+    if parts.get("rows") is not None:
+        return f"{count(parts['rows'])} rows"
+    if parts.get("per_class"):
+        return ", ".join(f"{count(rows)} of {name}" for name, rows in parts["per_class"].items())
+    return "every class filled up to the largest" if parts.get("balance") else "–"
+
+
+def metric(report: Mapping[str, Any]) -> str:
+    """The metric's name as people write it."""
+    name = (report.get("utility") or {}).get("metric") or (report.get("task") or {}).get("metric") or "score"
+    return METRICS.get(name, str(name).replace("_", " "))
+
+
+def nothing_chosen(report: Mapping[str, Any]) -> bool:
+    """Whether `none` won on validation."""
+    return label(report.get("chosen")) == "none"
+
+
+def effect(report: Mapping[str, Any]) -> str:
+    """What the synthetic rows do to a classifier, with the interval, without the verdict.
+
+    `A classifier trained with 1,200 synthetic rows scores +0.021 ROC AUC (95 % interval …) …: it helps`
+    """
+    lift = (report.get("utility") or {}).get("lift")
+    rows = report.get("rows") or {}
+    if not lift or lift.get("value") is None:
+        return "No synthetic rows could be made and measured"
+    regression = (report.get("task") or {}).get("type") == "regression"
+    model = "model" if regression else "classifier"
+    found = str(report.get("effect", ""))
+    end = {"helps": "it helps", "hurts": "it hurts"}.get(found, found)
+    return (
+        f"A {model} trained with {count(rows.get('synthetic'))} synthetic rows scores {signed(lift['value'])} "
+        f"{metric(report)} (95 % interval {between(lift)}) on real, unseen rows: {end}"
+    )
+
+
+def verdict(report: Mapping[str, Any]) -> str:
+    """Whether it was released, and why not."""
+    failed = [gate["gate"] for gate in report.get("gates") or [] if not gate.get("passed")]
+    if report.get("verdict") == "released":
+        if report.get("effect") == "helps":
+            return "Released."
+        return "Released, since the recipe's gates allow it."
+    if failed:
+        names = ", ".join(failed)
+        return f"Not released: the {names} gate{'s' if len(failed) > 1 else ''} failed."
+    if nothing_chosen(report):
+        return "Not released: no candidate was chosen."
+    return "Not released."
+
+
+def answer(report: Mapping[str, Any]) -> str:
+    """The answer in one or two plain sentences, with the interval and the verdict."""
+    first = effect(report)
+    if nothing_chosen(report) and (report.get("utility") or {}).get("lift"):
+        first += ". On the validation rows no candidate beat real rows alone; these are the best one's"
+    return f"{first}. {verdict(report)}"
+
+
+def worth(report: Mapping[str, Any]) -> str:
+    """What the synthetic rows are worth in real rows, or why that is not known."""
+    utility = report.get("utility") or {}
+    found = utility.get("worth_real_rows") or {}
+    reason = found.get("reason") or utility.get("worth_reason")
+    if found.get("value") is None:
+        return f"Their worth in real rows is not known: {reason or 'it was not measured'}."
+    half = (utility.get("half") or {}).get("rows")
+    start = f"For someone with half of the real rows ({count(half)})" if half else "For someone with half of the real rows"
+    value = found["value"]
+    much = f"more than {value.lstrip('> ')}" if isinstance(value, str) else f"about {count(value)}"
+    if not isinstance(value, str) and value <= 0:
+        return f"{start}, the synthetic rows are worth no further real rows (95 % interval {between(found, count)})."
+    return f"{start}, the synthetic rows are worth {much} further real rows (95 % interval {between(found, count)})."
+
+
+def limits(report: Mapping[str, Any]) -> list[str]:
+    """What a reader must not conclude, one sentence each."""
+    said = [
+        "The effect holds for classifiers like the ones measured here, on rows like these; on others it must be measured again.",
+        "Synthetic rows carry the errors and the bias of the real ones, and may add their own.",
+    ]
+    if report.get("privacy_exempt"):
+        said.append(
+            "These synthetic rows were made by editing real ones and resemble them by design: treat them like the real rows."
+        )
+    elif report.get("privacy"):
+        names = [str(name).replace("_", " ") for name in report["privacy"]]
+        said.append(
+            f"The attacks that were tried ({', '.join(names)}) are listed with their outcome; an attack that failed here does "
+            "not show that every other would. This is no privacy guarantee."
+        )
+    return said
