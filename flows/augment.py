@@ -22,7 +22,7 @@ from leaven.pipelines import amounts, stage
 from leaven.pipelines.assess import assess, baseline, class_counts
 from leaven.pipelines.certify import certify
 from leaven.pipelines.choose import Choice, Tried, choose
-from leaven.pipelines.fit import FOLDER, fit
+from leaven.pipelines.fit import FOLDER, fit, fit_name
 from leaven.pipelines.recipe import Candidate, Recipe
 from leaven.pipelines.report_dict import assemble
 from leaven.pipelines.run import Run
@@ -54,29 +54,35 @@ def sample_task(workers: Workers, *args: Any, **options: Any) -> Record:
 
 
 @flow(name="augment", persist_result=False, log_prints=False)
-def augment(recipe: Recipe, folder: str = ".", store: str | None = None) -> Outcome:
+def augment(
+    recipe: Recipe, folder: str = ".", store: str | None = None, replay: str | None = None
+) -> Outcome:
     """Learn from the recipe's rows, make synthetic ones, and release them only if a classifier gets better.
 
     Args:
         recipe: what to learn from, what to try, how much to make, and what must hold before release.
         folder: the folder that the recipe's paths count from.
         store: folder or URI of the store, in place of the recipe's.
+        replay: a version of this name whose fits are repeated step by step where the clock had ended them.
     """
     started = time.time()
     where = Store(
         store or str((Path(folder) / recipe.store).resolve() if "://" not in recipe.store else recipe.store)
     )
     with where.lock(recipe.name), Workers(recipe.workers, threads=1) as workers:
-        return _augment(recipe, Path(folder), where, workers, started)
+        steps = where.find(f"{recipe.name}@{replay}").manifest["seeds"]["steps"] if replay else {}
+        return _augment(recipe, Path(folder), where, workers, started, steps)
 
 
-def _augment(recipe: Recipe, folder: Path, store: Store, workers: Workers, started: float) -> Outcome:
+def _augment(
+    recipe: Recipe, folder: Path, store: Store, workers: Workers, started: float, replay: dict[str, int]
+) -> Outcome:
     work = store.work(recipe.name)
     with progress.stage("ingest") as tell:
         source = ingest_task(
             recipe, folder, work, previous_schema=store.kept(recipe.name, "schema.json"), progress=tell
         )
-    run = Run.start(recipe, work, source, started)
+    run = Run.start(recipe, work, source, started, replay)
     assignments = (
         f"assignments-{stage.digest(run.lineage['split'] | {'target': run.task.target})[:12]}.parquet"
     )
@@ -139,7 +145,11 @@ def _augment(recipe: Recipe, folder: Path, store: Store, workers: Workers, start
             synthetic=made.kept if made else [],
             rejected=[*source.paths("rejected.parquet"), *(made.rejected if made else [])],
             generator=model.path(FOLDER) if model else None,
-            seeds={"split": recipe.split.seed, "lineage": stage.digest(run.lineage)},
+            seeds={
+                "split": recipe.split.seed,
+                "lineage": stage.digest(run.lineage),
+                "steps": _steps(tried, choice, model),
+            },
             stages=[source, parts, *([model] if model else []), *(made.records if made else []), certificate],
             parents=[],
         )
@@ -281,6 +291,19 @@ def _seconds(
     }
 
 
-def run_recipe(recipe: Recipe, folder: Path, store: str | None) -> Outcome:
+def _steps(tried: list[Tried], choice: Choice, model: Record | None) -> dict[str, int]:
+    """Steps of the fits that the clock ended, for a replay."""
+    found = {
+        fit_name(f"fold{fold}", one.candidate): steps
+        for one in tried
+        for fold, steps in enumerate(one.steps)
+        if steps is not None
+    }
+    if model is not None and choice.best is not None and model.result["stopped_by"] == "budget":
+        found[fit_name("certify", choice.best.candidate)] = model.result["steps"]
+    return found
+
+
+def run_recipe(recipe: Recipe, folder: Path, store: str | None = None, replay: str | None = None) -> Outcome:
     """Run the flow in this process, on the server that is configured or on a temporary one."""
-    return augment(recipe, str(folder), store)
+    return augment(recipe, str(folder), store, replay)

@@ -38,6 +38,7 @@ class Tried:
     reasons: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    steps: list[int | None] = field(default_factory=list)  # per fold, where the clock ended the fit
     error: Exception | None = None
 
     def fail(self, reason: str, error: Exception | None = None) -> None:
@@ -54,8 +55,10 @@ class Tried:
         spent = {"fit": model.seconds, "sample": made.seconds_sample, "screen": made.seconds_screen}
         self.seconds = dict(Counter(self.seconds) + Counter({**spent, "assess": assessment.seconds}))
         fitted = Fit.model_validate({k: v for k, v in model.result.items() if k != "role"})
-        if fitted.stopped_by == "budget":
-            self.notes.append(f"the clock ended the fit after {fitted.steps} steps")
+        ended = fitted.stopped_by == "budget"
+        self.steps.append(fitted.steps if ended else None)
+        if ended:
+            self.notes.append(f"the clock ended the fit of fold {len(self.steps)} after {fitted.steps} steps")
         self.notes += [note for note in fitted.notes if note not in self.notes]
 
 

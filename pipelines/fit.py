@@ -19,7 +19,6 @@ def fit(
     *,
     part: str,
     seconds: float,
-    steps: int | None = None,
     progress: Progress = silent,
 ) -> Record:
     """Fit one candidate on train rows.
@@ -27,7 +26,6 @@ def fit(
     Args:
         part: which part of the run this is (`fold0`, `certify`, `half`); names the stage and its seed.
         seconds: time limit: the recipe's `budget.fit`, or less where the total budget is nearly gone.
-        steps: replay a fit that the clock ended: stop after so many steps.
 
     Returns:
         A record whose folder holds `generator/`, and whose result is the `contract.Fit` with `role` beside.
@@ -36,6 +34,7 @@ def fit(
         FitError: the candidate cannot learn these rows.
     """
     kind = run.recipe.source.kind
+    steps = run.replay.get(fit_name(part, candidate))
     config = {
         "candidate": candidate.model_dump(mode="json"),
         "lineage": run.lineage,
@@ -66,3 +65,8 @@ def fit(
 def load(candidate: Candidate, record: Record, kind: str) -> Generator:
     """The fitted generator of a record; its files were checked against the record when that was taken."""
     return catalog.get(candidate.generator, kind).load(record.path(FOLDER))
+
+
+def fit_name(part: str, candidate: Candidate) -> str:
+    """The name under which a manifest keeps the steps of a fit that the clock ended."""
+    return f"{part}/{candidate.label}"

@@ -1,6 +1,7 @@
 """One run: the recipe with everything that its stages share. Small and picklable, so that workers can have it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -32,10 +33,25 @@ class Run:
     lineage: dict[str, Any]
     device: str
     deadline: float = field(compare=False)  # time.time() by which the run should have ended
+    replay: Mapping[str, int] = field(
+        default_factory=dict
+    )  # part/candidate -> steps of a fit that a clock ended
 
     @classmethod
-    def start(cls, recipe: Recipe, work: Path, source: Record, started: float) -> "Run":
-        """The run of `recipe` on an ingested source. `started` is when the run began, in seconds of `time.time()`."""
+    def start(
+        cls,
+        recipe: Recipe,
+        work: Path,
+        source: Record,
+        started: float,
+        replay: Mapping[str, int] | None = None,
+    ) -> "Run":
+        """The run of `recipe` on an ingested source.
+
+        Args:
+            started: when the run began, in seconds of `time.time()`.
+            replay: steps of fits that the clock ended in an earlier run, to be repeated exactly.
+        """
         schema, task = load_schema(source), load_task(source)
         lineage = {
             "source": source.result["digest"],
@@ -45,7 +61,7 @@ class Run:
             "threads": recipe.threads,
         }
         device = resolve_device(recipe.device)
-        return cls(recipe, work, schema, task, lineage, device, started + recipe.budget.total)
+        return cls(recipe, work, schema, task, lineage, device, started + recipe.budget.total, replay or {})
 
     @property
     def kind(self) -> ModuleType:

@@ -1,0 +1,70 @@
+"""What Prefect costs: the same run with its tasks on a running server, and as plain function calls.
+
+    PREFECT_API_URL=http://127.0.0.1:4200/api python benchmarks/prefect_share.py RECIPE [--pairs 3]
+
+Prints wall seconds of both, in turn, and Prefect's share of the wall time. Without PREFECT_API_URL a temporary
+server is started first; its start is not counted.
+"""
+
+import argparse
+import contextlib
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from leaven.pipelines.recipe_file import load_recipe
+
+TASKS = ("ingest", "split", "fit", "baseline", "assess", "choose", "certify", "release")
+
+
+@contextlib.contextmanager
+def plain() -> Any:
+    """`flows.augment` with the functions themselves in place of Prefect's tasks."""
+    from leaven.flows import augment
+
+    with contextlib.ExitStack() as stack:
+        for name in TASKS:
+            stack.enter_context(mock.patch.object(augment, f"{name}_task", getattr(augment, name)))
+        stack.enter_context(mock.patch.object(augment, "sample_task", augment.sample_task.fn))
+        yield augment.augment.fn
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--pairs", type=int, default=3)
+    options = parser.parse_args()
+    from leaven.flows import prefect_setup
+
+    prefect_setup.prepare()
+    recipe, folder = load_recipe(options.recipe, [])
+    from leaven.flows.augment import augment
+
+    shares = []
+    for pair in range(-1, options.pairs):  # the first pair warms imports, caches and the server up
+        seconds = {}
+        for way in ("prefect", "plain"):
+            with (
+                tempfile.TemporaryDirectory() as store,
+                plain() if way == "plain" else contextlib.nullcontext(augment) as call,
+            ):
+                begun = time.monotonic()
+                call(recipe, str(folder), store)
+                seconds[way] = time.monotonic() - begun
+        if pair < 0:
+            continue
+        shares.append(1 - seconds["plain"] / seconds["prefect"])
+        print(
+            f"with Prefect {seconds['prefect']:.2f} s, plain {seconds['plain']:.2f} s, share {shares[-1]:.1%}",
+            flush=True,
+        )
+    print(f"Prefect's share of the wall time: {statistics.median(shares):.1%} (median of {len(shares)})")
+
+
+if __name__ == "__main__":
+    main()
