@@ -1,0 +1,109 @@
+"""The label screen: a row's label must agree with what classifiers make of its other columns."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from leaven.generators.schema import Schema
+from leaven.pipelines.quality.encode import Encoder, as_labels, as_numbers
+from leaven.pipelines.task import Task
+
+FOLDS = 5
+
+
+class LabelAgreement:
+    """Boosted trees, one per fold of train, classes weighed equally; a row's score is the mean over them.
+
+    Classification keeps a row if P(its label) / P(likeliest label) >= `threshold`. Regression keeps it if
+    exp(-r² / 2σ²) >= `threshold`, where r is the residual and σ the error out of fold. Trees that see too few
+    rows to learn from let every row pass. The mean over folds keeps single train rows from deciding.
+    """
+
+    name = "label_agreement"
+
+    def __init__(
+        self, schema: Schema, task: Task, train: pd.DataFrame, *, threshold: float, seed: int, threads: int
+    ):
+        self._task, self._threshold, self._threads = task, threshold, threads
+        self._encoder = Encoder.fit(schema, train)
+        self._models: list[Any] = []
+        self._sigma = 0.0
+        known = train[train[task.target].notna()].reset_index(drop=True)
+        features, categorical = self._encoder.tree_input(known, without=task.target)
+        if len(known) < 2 * FOLDS or not features.shape[1]:
+            return
+        fit = self._fit_classes if task.type == "classification" else self._fit_values
+        from threadpoolctl import threadpool_limits
+
+        options = {"categorical_features": categorical, "early_stopping": False, "random_state": seed}
+        with threadpool_limits(threads):
+            fit(features, known[task.target], {**options, "max_iter": 100, "max_leaf_nodes": 15})
+
+    def _fit_classes(self, features: np.ndarray, target: pd.Series, options: dict[str, Any]) -> None:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        from sklearn.model_selection import StratifiedKFold
+
+        labels = as_labels(target).astype(str)
+        smallest = int(np.unique(labels, return_counts=True)[1].min())
+        folds = int(np.clip(smallest, 2, FOLDS))
+        for rows in _splits(StratifiedKFold, folds, features, labels, options["random_state"]):
+            if len(np.unique(labels[rows[0]])) < 2:
+                continue
+            model = HistGradientBoostingClassifier(class_weight="balanced", **options)
+            self._models.append(model.fit(features[rows[0]], labels[rows[0]]))
+
+    def _fit_values(self, features: np.ndarray, target: pd.Series, options: dict[str, Any]) -> None:
+        from sklearn.ensemble import HistGradientBoostingRegressor
+        from sklearn.model_selection import KFold
+
+        values = as_numbers(target)
+        squares = []
+        for train, held in _splits(KFold, FOLDS, features, values, options["random_state"]):
+            model = HistGradientBoostingRegressor(**options).fit(features[train], values[train])
+            self._models.append(model)
+            squares.append((model.predict(features[held]) - values[held]) ** 2)
+        self._sigma = float(np.sqrt(np.concatenate(squares).mean()))
+
+    def scores(self, frame: pd.DataFrame) -> np.ndarray:
+        """How well each row's label agrees, 0 to 1 (rows,); 0 where it is missing or no known class."""
+        if frame.empty:
+            return np.empty(0)
+        if not self._models:
+            return np.ones(len(frame))
+        from threadpoolctl import threadpool_limits
+
+        features, _ = self._encoder.tree_input(frame, without=self._task.target)
+        with threadpool_limits(self._threads):
+            if self._task.type == "regression":
+                return self._value_scores(features, as_numbers(frame[self._task.target]))
+            return self._class_scores(features, as_labels(frame[self._task.target]))
+
+    def _class_scores(self, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        position = {label: j for j, label in enumerate(self._task.classes)}
+        shares = np.zeros((len(features), len(position)))
+        for model in self._models:
+            columns = [position[label] for label in model.classes_]
+            shares[:, columns] += model.predict_proba(features)
+        own = np.array([position.get(label, -1) for label in labels])
+        mine = np.where(own < 0, 0.0, shares[np.arange(len(own)), own])
+        return mine / shares.max(axis=1)
+
+    def _value_scores(self, features: np.ndarray, values: np.ndarray) -> np.ndarray:
+        expected = np.mean([model.predict(features) for model in self._models], axis=0)
+        residual = np.where(np.isnan(values), np.inf, values - expected)
+        if self._sigma == 0:
+            return (residual == 0).astype(float)
+        return np.exp(-(residual**2) / (2 * self._sigma**2))
+
+    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
+        return np.where(self.scores(frame) >= self._threshold, "", self.name).astype(object)
+
+
+def _splits(splitter: Any, folds: int, features: np.ndarray, target: np.ndarray, seed: int) -> Any:
+    import warnings
+
+    with warnings.catch_warnings():
+        # A class with a single row is in no other fold; the models that lack it give it no probability.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return list(splitter(folds, shuffle=True, random_state=seed).split(features, target))

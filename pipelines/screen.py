@@ -1,0 +1,90 @@
+"""Screen: drop synthetic rows that must not be used, each with its reason. One shard in memory at a time."""
+
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from leaven.generators.contract import Progress, silent
+from leaven.generators.rows import to_frame
+from leaven.generators.schema import Schema
+from leaven.pipelines.recipe import Recipe
+from leaven.pipelines.task import Task
+
+
+def screen(
+    kind: ModuleType,
+    schema: Schema,
+    task: Task,
+    recipe: Recipe,
+    *,
+    train: list[Path],
+    shards: list[Path],
+    out: Path,
+    seed: int,
+    threads: int,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Pass every shard through the kind's screens.
+
+    Args:
+        kind: gives the screens, fitted on train.
+        schema: the source's columns; what else a shard carries is kept as it is.
+        task: whose classes are counted.
+        recipe: which screens are on, and the constraints.
+        train: Parquet files of train rows; nothing else is learned from.
+        shards: Parquet files of synthetic rows, in order.
+        out: gets `kept/NNNNN.parquet`, one per shard, perhaps with no rows, and `rejected.parquet`, all columns
+            and `_reason`: the first screen that a row did not pass.
+        seed: of folds and samples.
+        threads: of the label classifier.
+        progress: called after each shard.
+
+    Returns:
+        `{"sampled": n, "kept": n, "rejected": {reason: count}, "kept_per_class": {label: count}}`.
+    """
+    progress(0.0, "fitting screens")
+    screens = kind.screens(schema, task, recipe, train=train, seed=seed, threads=threads)
+    folder = out / "kept"
+    folder.mkdir(parents=True, exist_ok=True)
+    first = pq.read_schema(shards[0]) if shards else schema.arrow()
+    reasons: Counter[str] = Counter()
+    classes: Counter[str] = Counter(dict.fromkeys(task.classes, 0))
+    sampled = kept = 0
+    with pq.ParquetWriter(out / "rejected.parquet", first.append(pa.field("_reason", pa.string()))) as writer:
+        for number, shard in enumerate(shards):
+            table = pq.read_table(shard)
+            found = why(screens, to_frame(table, schema))
+            keep = found == ""
+            passed = table.filter(pa.array(keep))
+            pq.write_table(passed, folder / f"{number:05d}.parquet")
+            dropped = table.filter(pa.array(~keep))
+            writer.write_table(dropped.append_column("_reason", pa.array(found[~keep], pa.string())))
+            sampled, kept = sampled + table.num_rows, kept + passed.num_rows
+            reasons.update(found[~keep])
+            if task.type == "classification":
+                labels = passed.column(task.target).value_counts().to_pylist()
+                classes.update({str(entry["values"]): entry["counts"] for entry in labels})
+            progress((number + 1) / len(shards), f"{kept:,} of {sampled:,} rows kept")
+    return {
+        "sampled": sampled,
+        "kept": kept,
+        "rejected": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        "kept_per_class": dict(classes),
+    }
+
+
+def why(screens: list[Any], frame: pd.DataFrame) -> np.ndarray:
+    """The first screen's reason for each row, object (rows,), empty for rows that pass all of them."""
+    found = np.full(len(frame), "", dtype=object)
+    for one in screens:
+        left = np.flatnonzero(found == "")
+        if not len(left):
+            break
+        found[left] = one.reasons(frame.iloc[left].reset_index(drop=True))
+    return found
