@@ -119,7 +119,7 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
 
 
 def _privacy_gates(run: Run, first_fold: Record) -> list[dict[str, Any]]:
-    """The copy and attack gates, judged on validation rows."""
+    """The privacy gates, judged on validation rows."""
     asked = {
         name: gate for name, gate in gates.asked(run.recipe).items() if name in ("copies", "worst_attack")
     }

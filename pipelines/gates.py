@@ -10,14 +10,24 @@ from leaven.pipelines.recipe import Gate, Recipe
 DEFAULTS: dict[str, Gate] = {
     "lift": Gate(min=0.0),
     "copies": Gate(margin=0.005),
+    "near_copies": Gate(margin=0.01),
     "worst_attack": Gate(margin=0.02),
 }
+PRIVACY = (
+    "copies",
+    "near_copies",
+    "worst_attack",
+    "nearest_attack",
+    "relative_attack",
+    "density_attack",
+    "distance_to_closest_record",
+)
 METRICS = {
-    "fidelity": ("column_shapes", "pair_trends", "detection", "precision", "density"),
-    "diversity": ("coverage", "distinct_rows", "category_coverage"),
-    "privacy": ("near_copies", "distance_to_closest_record"),
+    "fidelity": ("column_shapes", "pair_trends", "detection", "density"),
+    "diversity": ("coverage", "distinct_rows", "category_coverage", "class_spread"),
+    "privacy": PRIVACY,
 }
-KNOWN = [*DEFAULTS, *(name for names in METRICS.values() for name in names)]
+KNOWN = ["lift", *(name for names in METRICS.values() for name in names)]
 
 
 def asked(recipe: Recipe) -> dict[str, Gate]:
@@ -45,7 +55,7 @@ def _merge(name: str, gate: Gate) -> Gate:
         if gate.min is None or gate.max is not None or gate.margin is not None:
             raise InputError("gates.lift: takes `min` (a number) and nothing else")
     elif gate.margin is not None:
-        if name not in (*METRICS["privacy"], "copies", "worst_attack"):
+        if name not in PRIVACY:
             raise InputError(f"gates.{name}: `margin` is for privacy gates; give `min` or `max`")
         if gate.min is not None or gate.max is not None:
             raise InputError(f"gates.{name}: give either `margin` or `min` and `max`, not both")
@@ -67,7 +77,7 @@ def _judge_one(name: str, gate: Gate, report: dict[str, Any]) -> dict[str, Any]:
         return _entry(
             name, lift["low"], gate.min, lift["low"] > gate.min, "lift.low must be above the threshold"
         )
-    if report.get("privacy_exempt") and name in (*METRICS["privacy"], "copies", "worst_attack"):
+    if report.get("privacy_exempt") and name in PRIVACY:
         return _entry(name, None, None, True, "rows of an editor resemble their source by design: exempt")
     metric = next((report[part][name] for part in METRICS if name in report.get(part, {})), None)
     if metric is None or metric["value"] is None:

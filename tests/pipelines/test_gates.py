@@ -9,6 +9,9 @@ from leaven.pipelines import gates
 from leaven.pipelines.recipe import Recipe
 
 
+ALL = {"lift": True, "copies": True, "near_copies": True, "worst_attack": True}
+
+
 def recipe(**asked: Any) -> Recipe:
     return Recipe.model_validate(
         {"name": "x", "source": {"kind": "table", "path": "x.csv"}, "task": {"target": "y"}, "gates": asked}
@@ -23,7 +26,11 @@ def report(lift: float = 0.01, copies: float = 0.0, attack: float = 0.5) -> dict
         "utility": {"lift": {"value": lift + 0.01, "low": lift, "high": lift + 0.02}},
         "fidelity": {"pair_trends": {"value": 0.3, "floor": 0.02, "ceiling": 0.4}},
         "diversity": {},
-        "privacy": {"copies": private(copies, 0.0), "worst_attack": private(attack, 0.5)},
+        "privacy": {
+            "copies": private(copies, 0.0),
+            "near_copies": private(copies, 0.0),
+            "worst_attack": private(attack, 0.5),
+        },
     }
 
 
@@ -32,7 +39,7 @@ def verdicts(asked: Recipe, found: dict[str, Any]) -> dict[str, bool]:
 
 
 def test_defaults_pass_a_clean_report_and_stop_each_fault() -> None:
-    assert verdicts(recipe(), report()) == {"lift": True, "copies": True, "worst_attack": True}
+    assert verdicts(recipe(), report()) == ALL
     assert verdicts(recipe(), report(lift=-0.001))["lift"] is False
     assert verdicts(recipe(), report(lift=0.0))["lift"] is False  # low must be above the threshold
     assert verdicts(recipe(), report(copies=0.2))["copies"] is False
@@ -44,7 +51,7 @@ def test_a_negative_minimum_means_not_worse_by_more() -> None:
 
 
 def test_false_switches_one_off_and_others_stay() -> None:
-    assert set(verdicts(recipe(copies=False), report())) == {"lift", "worst_attack"}
+    assert set(verdicts(recipe(copies=False), report())) == {"lift", "near_copies", "worst_attack"}
 
 
 def test_any_metric_can_be_a_gate() -> None:
@@ -58,7 +65,7 @@ def test_a_gate_without_a_value_fails() -> None:
 
 def test_an_editors_rows_are_exempt_from_privacy_gates() -> None:
     found = report() | {"privacy": {}, "privacy_exempt": True}
-    assert verdicts(recipe(), found) == {"lift": True, "copies": True, "worst_attack": True}
+    assert verdicts(recipe(), found) == ALL
 
 
 @pytest.mark.parametrize(
