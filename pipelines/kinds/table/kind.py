@@ -1,0 +1,97 @@
+"""Tables: everything that stages ask of this kind. Each function imports what it needs when it is called."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leaven.generators.schema import Schema
+from leaven.pipelines.recipe import Candidate
+from leaven.pipelines.task import Task
+
+
+def read(*args: Any, **options: Any) -> Any:
+    """Source -> typed Parquet; see `reader.read`."""
+    from leaven.pipelines.kinds.table import reader
+
+    return reader.read(*args, **options)
+
+
+def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
+    """The generators that `auto` tries: those that have paid at this size, cheap ones first.
+
+    SMOTE-NC needs classes. The Gaussian copula is fast everywhere. TVAE needs some rows to learn from, and
+    CTGAN's hour of training has never paid on the tables that were measured, so it has to be asked for.
+    """
+    found = [Candidate(generator="gaussian_copula")]
+    if task.type == "classification":
+        found.append(Candidate(generator="smote"))
+    if rows >= 500:
+        found.append(Candidate(generator="tvae"))
+    return found
+
+
+def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:
+    """The feature extractor, fitted on `reference` (real train rows)."""
+    from leaven.pipelines.kinds.table.features import Features
+
+    return Features(schema, task).fit(reference)
+
+
+def learners(task: Task, names: Sequence[str] | None = None) -> list[Any]:
+    """The classifiers (or regressors) that measure lift."""
+    from leaven.pipelines.kinds.table.learners import learners as make
+
+    return make(task, names)
+
+
+def classic_arms(
+    task: Task, schema: Schema, real: pd.DataFrame, extra: list[pd.DataFrame], seed: int
+) -> list[Any]:
+    """The cheap ways that must be beaten, on real rows plus `extra` ones."""
+    from leaven.pipelines.kinds.table.classic import classic_arms as make
+
+    return make(task, schema, real, extra, seed)
+
+
+def screens(*args: Any, **options: Any) -> Any:
+    """The screens for synthetic rows, fitted on train; see `screens.make`."""
+    from leaven.pipelines.kinds.table.screens import make
+
+    return make(*args, **options)
+
+
+def fidelity(schema: Schema, task: Task, **rows: Any) -> dict[str, dict[str, Any]]:
+    """How alike synthetic and real rows are; see `quality.fidelity.measure`."""
+    from leaven.pipelines.quality.fidelity import measure
+
+    return measure(schema, task, **rows)
+
+
+def diversity(schema: Schema, task: Task, **rows: Any) -> dict[str, dict[str, Any]]:
+    """How much of the real rows' variety is there; see `quality.diversity.measure`."""
+    from leaven.pipelines.quality.diversity import measure
+
+    return measure(schema, task, **rows)
+
+
+def privacy(schema: Schema, task: Task, **rows: Any) -> dict[str, dict[str, Any]]:
+    """What attacks learn of train rows; see `quality.privacy.measure`."""
+    from leaven.pipelines.quality.privacy import measure
+
+    return measure(schema, task, **rows)
+
+
+def panels(schema: Schema, task: Task, **rows: Any) -> dict[str, Any]:
+    """What the report draws of the rows; see `panels.panels`."""
+    from leaven.pipelines.kinds.table.panels import panels as make
+
+    return make(schema=schema, task=task, **rows)
+
+
+def load_frame(paths: Sequence[Path], schema: Schema) -> pd.DataFrame:
+    """Rows of Parquet files as a data frame."""
+    from leaven.generators.rows import Rows
+
+    return Rows(list(paths), schema).frame()
