@@ -5,25 +5,25 @@ after a kill is decided by the stages' own records, so Prefect's result cache st
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from leaven.flows.workers import Workers
-from leaven.pipelines.ingest import ingest, load_profile
-from leaven.pipelines.release import Outcome, release
 from leaven.pipelines.split import fold_paths, split
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from leaven.flows import progress, retry
+from leaven.flows.workers import Workers
 from leaven.generators.errors import ConditionError, FitError
 from leaven.pipelines import amounts, stage
 from leaven.pipelines.assess import assess, baseline, class_counts
 from leaven.pipelines.certify import certify
 from leaven.pipelines.choose import Choice, Tried, choose
 from leaven.pipelines.fit import FOLDER, fit, fit_name
+from leaven.pipelines.ingest import ingest, load_profile
 from leaven.pipelines.recipe import Candidate, Recipe
+from leaven.pipelines.release import Outcome, release
 from leaven.pipelines.report_dict import assemble
 from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
@@ -33,14 +33,19 @@ from leaven.pipelines.synthesize import Made, synthesize
 
 LEAST_FIT = 5.0  # seconds that a fit gets even when the total budget is nearly gone
 
-_stage = task(cache_policy=NO_CACHE, persist_result=False, log_prints=False)
-_storage = task(
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=retry.can_help,
-)
+OFF = {"cache_policy": NO_CACHE, "persist_result": False, "log_prints": False}
+
+
+def _stage(function: Callable[..., Any]) -> Any:
+    """A stage as a task. It is deterministic, so it is not tried again."""
+    return task(function, **OFF)  # type: ignore[call-overload]
+
+
+def _storage(function: Callable[..., Any]) -> Any:
+    """A stage that reads a source or writes a store: storage may fail in passing."""
+    return task(function, retries=2, retry_delay_seconds=5, retry_condition_fn=retry.can_help, **OFF)  # type: ignore[call-overload]
+
+
 ingest_task, release_task = _storage(ingest), _storage(release)
 split_task, fit_task = _stage(split), _stage(fit)
 baseline_task, assess_task = _stage(baseline), _stage(assess)
@@ -79,7 +84,7 @@ def _augment(
 ) -> Outcome:
     work = store.work(recipe.name)
     with progress.stage("ingest") as tell:
-        source = ingest_task(
+        source: Record = ingest_task(
             recipe, folder, work, previous_schema=store.kept(recipe.name, "schema.json"), progress=tell
         )
     run = Run.start(recipe, work, source, started, replay)
@@ -87,17 +92,18 @@ def _augment(
         f"assignments-{stage.digest(run.lineage['split'] | {'target': run.task.target})[:12]}.parquet"
     )
     with progress.stage("split") as tell:
-        parts = split_task(recipe, source, work, store.kept(recipe.name, assignments), progress=tell)
+        parts: Record = split_task(recipe, source, work, store.kept(recipe.name, assignments), progress=tell)
     store.keep(recipe.name, assignments, parts.path("assignments.parquet"))
     real = [parts.path("train.parquet"), parts.path("validation.parquet")]
     total = parts.result["rows"]["train"] + parts.result["rows"]["validation"]
 
     tried = [Tried(candidate) for candidate in run.candidates(parts.result["rows"]["train"])]
     baselines, notes = _try_all(run, parts, tried, workers, total)
-    if tried and all(isinstance(one.error, ConditionError) for one in tried):
-        raise tried[0].error  # what the recipe asks for exists in no row: the recipe is wrong
+    impossible = [one.error for one in tried if isinstance(one.error, ConditionError)]
+    if impossible and len(impossible) == len(tried):
+        raise impossible[0]  # what the recipe asks for exists in no row: the recipe is wrong
     with progress.stage("choose"):
-        choice = choose_task(run, baselines, tried)
+        choice: Choice = choose_task(run, baselines, tried)
 
     made, model, role = None, None, "sampler"
     half_made, without_worth = None, None

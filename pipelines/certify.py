@@ -117,7 +117,7 @@ def _arms(run: Run, choice: Choice, real: Any, made: Made | None) -> list[Any]:
     return arms
 
 
-def _per_class(run: Run, scores: Any, names: list[str]) -> dict[str, dict[str, float]]:
+def _per_class(run: Run, scores: Any, names: list[str]) -> dict[str, dict[str, float | None]]:
     from leaven.pipelines.quality import utility
 
     if run.task.type != "classification":

@@ -78,9 +78,8 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     A candidate replaces `none` only if its paired gain is more than one standard error, and only if the
     privacy gates held on validation rows; of several, the one with the largest gain.
     """
-    from leaven.pipelines.quality.utility import Scores
-
     from leaven.pipelines.quality import bootstrap
+    from leaven.pipelines.quality.utility import Scores
 
     task, draws, seed = run.task, run.recipe.utility.draws, run.seed("bootstrap")
     real = [Scores.load(record.path("scores.npz")) for record in baselines]
@@ -88,14 +87,11 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     classic = {name: interval.value for name, interval in arms.items() if name != "real"}
     trials = []
     for one in tried:
-        scores = [
-            Scores.load(record.path("scores.npz")) if record.paths("scores.npz") else None
-            for record in one.assessments
-        ]
+        scores = [Scores.load(path) for record in one.assessments for path in record.paths("scores.npz")]
         for number, plan in enumerate(one.plans):
             trial = Trial(candidate=one.candidate, plan=plan, reason=one.failed)
-            if one.failed is None and scores and all(part is not None for part in scores):
-                merged = [Scores.merge(a, b) for a, b in zip(real, scores, strict=False)]
+            if one.failed is None and scores and len(scores) == len(real):
+                merged = [Scores.merge(a, b) for a, b in zip(real, scores, strict=True)]
                 gain = bootstrap.difference(merged, str(number), "real", task, draws, seed)
                 trial.gain = {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
                 trial.gates = _privacy_gates(run, one.assessments[0])
