@@ -1,0 +1,262 @@
+"""What all generators for tables share: reading, preparing, conditions, constraints, identifiers, files.
+
+A method fills in `_learn` (from coded rows) and `_draw` (coded rows), or, when it deals in real rows, `_make`.
+"""
+
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, TypeAdapter
+
+from leaven.generators.conditions import Conditions, met
+from leaven.generators.constraints import Constraint, FixedCombinations, Inequality
+from leaven.generators.contract import Budget, Fit, Generator, Parameters, Progress, silent
+from leaven.generators.errors import ConditionError, FitError
+from leaven.generators.rows import Rows
+from leaven.generators.schema import Schema
+from leaven.generators.seeds import derive
+from leaven.generators.table import identifiers, possible
+from leaven.generators.table.prepare import Coding, Preparation, step
+
+STATE = "generator.json"
+BATCH_ROWS = 50_000  # rows drawn at once: bounds memory whatever the count
+TRY_ROWS = 20_000  # rows drawn before a low yield is called hopeless
+LEAST_YIELD = 1 / 2000
+NEAR = 0.01  # of the column's spread: so near to an asked-for number a drawn one counts as it
+_CONSTRAINTS: TypeAdapter[Any] = TypeAdapter(list[Constraint])
+
+
+class TableParameters(Parameters):
+    """Parameters of every generator for tables."""
+
+    max_rows: int = Field(
+        1_000_000, ge=1, description="learns from at most so many train rows, a random sample"
+    )
+
+
+class TableGenerator(Generator):
+    """Base of the generators for tables."""
+
+    kind = "table"
+    Parameters = TableParameters
+    keeps_constraints: ClassVar[bool] = True
+    """Whether rows that break a constraint are drawn again."""
+
+    def __init__(self, parameters: Any = None, constraints: Any = ()):
+        super().__init__(parameters, _CONSTRAINTS.validate_python(list(constraints)))
+        self.preparation: Preparation | None = None
+        self.identifiers: dict[str, identifiers.Pattern] = {}
+        self.learned: list[Any] = [None] * len(self.constraints)
+        self.threads = 1
+
+    # What a method fills in
+
+    @abstractmethod
+    def _learn(
+        self, frame: pd.DataFrame, *, seed: int, budget: Budget, device: str, progress: Progress
+    ) -> Fit:
+        """Learn from typed train rows; `self.preparation` stands."""
+
+    def _draw(self, count: int, *, seed: int, conditions: Conditions) -> pd.DataFrame:
+        """About `count` coded rows. May use the conditions, need not meet them."""
+        raise NotImplementedError
+
+    def _make(self, count: int, *, seed: int, conditions: Conditions) -> pd.DataFrame:
+        """About `count` typed rows of the learnable columns. May use the conditions, need not meet them."""
+        coded = self._draw(count, seed=derive(seed, "draw"), conditions=conditions)
+        return self._ready.decode(coded, derive(seed, "decode"), conditions)
+
+    def _save(self, directory: Path) -> None:
+        """Write what the method learned."""
+
+    def _load(self, directory: Path) -> None:
+        """Read what `_save` wrote."""
+
+    def _prepare(self, frame: pd.DataFrame, schema: Schema) -> Preparation:
+        return Preparation.learn(frame, schema)
+
+    # The contract
+
+    def fit(
+        self,
+        rows: Rows,
+        *,
+        seed: int,
+        budget: Budget | None = None,
+        device: str = "cpu",
+        threads: int = 2,
+        progress: Progress = silent,
+    ) -> Fit:
+        budget = budget or Budget()
+        self.schema, self.threads = rows.schema, threads
+        progress(0.0, f"{self.name}: reading train rows")
+        total = len(rows)
+        if total == 0:
+            raise FitError(f"{self.name}: there are no train rows to learn from")
+        frame = rows.frame(self.parameters.max_rows, derive(seed, "rows"))
+        notes = [] if len(frame) == total else [f"learned from {len(frame):,} of {total:,} train rows"]
+        frame = self._without_broken(frame, notes)
+        self.identifiers = {
+            column.name: identifiers.learn(rows, column)
+            for column in self.schema
+            if column.type == "identifier"
+        }
+        self.preparation = self._prepare(frame, self.schema)
+        if texts := self.schema.of("text"):
+            notes.append(f"free text is not written, so it is missing in every row: {', '.join(texts)}")
+        for name, coding in self.preparation.codings.items():
+            if coding.rest:
+                notes.append(f"column '{name}': {len(coding.rest):,} rare categories are learned as one")
+        report = self._learn(frame, seed=seed, budget=budget, device=device, progress=progress)
+        report.rows = report.rows or len(frame)
+        report.notes = notes + report.notes
+        progress(1.0, f"{self.name}: fitted in {budget.elapsed:.0f} s")
+        return report
+
+    def sample(self, count: int, *, seed: int, conditions: Conditions = (), offset: int = 0) -> pd.DataFrame:
+        ready = self._ready
+        assert self.schema is not None
+        possible.check(conditions, ready, self.schema)
+        parts, kept, made, turn = [], 0, 0, 0
+        alone = np.zeros(len(conditions) + len(self.constraints), dtype=int)  # rows that meet each one
+        while kept < count or not parts:
+            rate = min(1.0, (kept + 1) / made) if made else 1.0
+            size = int(min(BATCH_ROWS, max(1, np.ceil((count - kept) / rate * 1.1 if made else count))))
+            frame = self._make(size, seed=derive(seed, "batch", turn), conditions=conditions)
+            frame = self._exact(frame, conditions)
+            inside = met(conditions, frame)
+            for place, condition in enumerate(conditions):
+                alone[place] += condition.mask(frame).sum()
+            if self.keeps_constraints:
+                for place, (constraint, learned) in enumerate(
+                    zip(self.constraints, self.learned, strict=True)
+                ):
+                    holds = constraint.holds(frame, learned)
+                    alone[len(conditions) + place] += holds.sum()
+                    inside &= holds
+            parts.append(frame[inside])
+            kept, made, turn = kept + int(inside.sum()), made + size, turn + 1
+            if kept < count and made >= TRY_ROWS and kept / made < LEAST_YIELD:
+                self._give_up(conditions, alone, kept, made)
+        frame = pd.concat(parts, ignore_index=True).head(count)
+        return self._finish(frame, offset)
+
+    def save(self, directory: Path) -> None:
+        assert self.schema is not None
+        state = {
+            "generator": self.name,
+            "parameters": self.parameters.model_dump(mode="json"),
+            "constraints": [constraint.model_dump(mode="json") for constraint in self.constraints],
+            "learned": self.learned,
+            "schema": self.schema.model_dump(mode="json"),
+            "preparation": self._ready.model_dump(mode="json"),
+            "identifiers": {name: p.model_dump(mode="json") for name, p in self.identifiers.items()},
+            "threads": self.threads,
+        }
+        text = json.dumps(state, ensure_ascii=False, allow_nan=False)
+        (directory / STATE).write_text(text, encoding="utf-8")
+        self._save(directory)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        state = json.loads((directory / STATE).read_text(encoding="utf-8"))
+        made = cls(state["parameters"], state["constraints"])
+        made.learned, made.threads = state["learned"], state["threads"]
+        made.schema = Schema.model_validate(state["schema"])
+        made.preparation = Preparation.model_validate(state["preparation"])
+        made.identifiers = {
+            name: identifiers.Pattern.model_validate(pattern)
+            for name, pattern in state["identifiers"].items()
+        }
+        made._load(directory)
+        return made
+
+    # Shared parts
+
+    @property
+    def _ready(self) -> Preparation:
+        if self.preparation is None:
+            raise FitError(f"{self.name} is not fitted yet")
+        return self.preparation
+
+    def _without_broken(self, frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+        """Train rows that break a constraint teach the wrong thing."""
+        inside = np.ones(len(frame), dtype=bool)
+        for place, constraint in enumerate(self.constraints):
+            self.learned[place] = constraint.learn(frame)
+            holds = constraint.holds(frame, self.learned[place])
+            if not holds.any():
+                raise FitError(f"{self.name}: no train row keeps the constraint {told(constraint)}")
+            inside &= holds
+        if inside.all():
+            return frame
+        if not inside.any():
+            raise FitError(f"{self.name}: no train row keeps all constraints")
+        notes.append(f"left out {(~inside).sum():,} train rows that break a constraint")
+        return frame[inside].reset_index(drop=True)
+
+    def _exact(self, frame: pd.DataFrame, conditions: Conditions) -> pd.DataFrame:
+        """A drawn number very near to the asked-for one becomes it: equal floats never come by chance."""
+        for condition in conditions:
+            coding = self._ready.codings[condition.column]
+            if condition.op != "=" or coding.form != "numeric":
+                continue
+            drawn = frame[coding.name]
+            for value in condition.values:
+                near = (drawn - value).abs() <= self._tolerance(coding)
+                frame.loc[near.fillna(False).to_numpy(dtype=bool), coding.name] = value
+        return frame
+
+    @staticmethod
+    def _tolerance(coding: Coding) -> Any:
+        assert coding.minimum is not None and coding.maximum is not None
+        spread = max(NEAR * (coding.maximum - coding.minimum), step(coding) / 2)
+        return pd.Timedelta(microseconds=spread) if coding.type == "date" else spread
+
+    def _give_up(self, conditions: Conditions, alone: np.ndarray, kept: int, made: int) -> None:
+        names = [f"condition '{c}'" for c in conditions] + [f"constraint {told(c)}" for c in self.constraints]
+        rarest = (
+            int(np.argmin(alone))
+            if conditions
+            else len(conditions) + int(np.argmin(alone[len(conditions) :]))
+        )
+        together = " and ".join(f"'{condition}'" for condition in conditions) or "the constraints"
+        raise ConditionError(
+            f"{self.name} makes too few rows that meet {together}: {kept:,} of {made:,} drawn; {names[rarest]} "
+            f"alone held in {alone[rarest]:,}. Ask for less, or use a generator that draws by it (smote)"
+        )
+
+    def _finish(self, frame: pd.DataFrame, offset: int) -> pd.DataFrame:
+        """Add identifiers and empty texts, and put the columns in the schema's order."""
+        assert self.schema is not None
+        columns = {}
+        for column in self.schema:
+            if column.type == "identifier":
+                made = self.identifiers[column.name].make(len(frame), offset)
+                columns[column.name] = made
+            elif column.type == "text":
+                columns[column.name] = pd.Series([None] * len(frame), dtype=object)
+            else:
+                columns[column.name] = frame[column.name]
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(frame)))
+
+    def _ordered_pairs(self, schema: Schema) -> list[tuple[str, str]]:
+        return [
+            (constraint.low, constraint.high)
+            for constraint in self.constraints
+            if isinstance(constraint, Inequality)
+            and schema[constraint.low].type == schema[constraint.high].type
+        ]
+
+    def _combined(self) -> list[Sequence[str]]:
+        return [c.columns for c in self.constraints if isinstance(c, FixedCombinations)]
+
+
+def told(constraint: Any) -> str:
+    """A constraint as a person says it: `inequality(start, end)`."""
+    return f"{constraint.kind}({', '.join(constraint.columns_used)})"

@@ -1,0 +1,359 @@
+"""Typed rows -> columns that any model can learn, and back.
+
+Identifiers, free text, constant and empty columns are left out and put back. What a model sees has safe names
+and holds no missing value:
+
+- `x3`: column 3 of the schema, as a float (numeric) or as an integer code (discrete);
+- `m3`: 1 where column 3, which is numeric, is missing (only if it ever is). A discrete column has a code for it.
+
+Everything here is learned from train rows, and is JSON.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, Field
+
+from leaven.generators.conditions import Condition, Conditions
+from leaven.generators.schema import ColumnType, Schema
+
+_SAFE_INTEGER = 2.0**63 - 1024  # the largest float below 2**63
+
+
+class Coding(BaseModel):
+    """What train rows show of one column, and how it is coded. Dates are integers: microseconds since 1970."""
+
+    name: str
+    type: ColumnType
+    form: Literal["discrete", "numeric", "constant", "empty"]
+    missing: float = 0.0  # share of rows
+    values: list[Any] = Field(default_factory=list)  # those with a code of their own, the most frequent first
+    counts: list[int] = Field(default_factory=list)
+    rest: list[Any] = Field(default_factory=list)  # those that share one code
+    rest_counts: list[int] = Field(default_factory=list)
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    median: int | float | None = None
+    decimals: int | None = None  # of a number; None: as they come
+    resolution: int = 1  # of a date, in microseconds
+    origin: float = 0.0  # the coded value is (value - origin) / scale
+    scale: float = 1.0
+
+    @property
+    def other(self) -> int | None:
+        """The code that the values in `rest` share."""
+        return len(self.values) if self.rest else None
+
+    @property
+    def absent(self) -> int | None:
+        """The code of a missing value in a discrete column."""
+        return len(self.values) + bool(self.rest) if self.missing else None
+
+    @property
+    def levels(self) -> int:
+        """Number of codes of a discrete column."""
+        return len(self.values) + bool(self.rest) + bool(self.missing)
+
+    def typed(self, values: Any) -> pd.Series:
+        """Plain values (None or NaN: missing) -> the house's type for the column."""
+        if self.type == "number":
+            return pd.Series(values, dtype="float64")
+        if self.type == "integer":
+            return pd.Series(pd.array(values, dtype="Int64"))
+        if self.type == "boolean":
+            return pd.Series(pd.array(values, dtype="boolean"))
+        if self.type == "date":
+            whole = pd.Series(pd.array(values, dtype="Int64"))
+            stamps = whole.fillna(0).to_numpy(dtype="int64").astype("datetime64[us]")
+            stamps[whole.isna().to_numpy()] = np.datetime64("NaT")
+            return pd.Series(stamps)
+        return pd.Series(values, dtype=object)
+
+    def matching(self, condition: Condition, values: list[Any]) -> np.ndarray:
+        """Which of the plain `values` meet the condition, bool (values,)."""
+        if not values:
+            return np.zeros(0, dtype=bool)
+        return condition.mask(pd.DataFrame({self.name: self.typed(values)}))
+
+
+def plain(series: pd.Series, kind: ColumnType) -> pd.Series:
+    """A typed column as plain values: dates as Int64 microseconds, infinite numbers as missing."""
+    if kind == "date":
+        stamps = series.astype("datetime64[us]")
+        return stamps.astype("int64").astype("Int64").mask(stamps.isna().to_numpy())
+    if kind == "number":
+        return series.astype("float64").replace([np.inf, -np.inf], np.nan)
+    return series
+
+
+class Preparation(BaseModel):
+    """The codings of all learnable columns, and what ties columns together."""
+
+    codings: dict[str, Coding]  # by the schema's column name
+    keys: dict[str, str]  # column name -> name of its coded column
+    linked: list[tuple[str, str]] = Field(default_factory=list)  # low, high: coded on one scale
+
+    @classmethod
+    def learn(
+        cls,
+        frame: pd.DataFrame,
+        schema: Schema,
+        *,
+        max_categories: int | None = None,
+        discrete_up_to: int = 2,
+        discrete: Iterable[str] = (),
+        linked: Iterable[tuple[str, str]] = (),
+    ) -> "Preparation":
+        """Learn the codings from train rows.
+
+        Args:
+            frame: train rows with the house's types.
+            schema: their schema.
+            max_categories: categories with a code of their own; rarer ones share one. None: no limit. The
+                target's are never shared.
+            discrete_up_to: a number or integer column with at most so many distinct values is discrete.
+            discrete: columns that must be discrete whatever their type.
+            linked: pairs (low, high) that must stay comparable when coded.
+        """
+        linked = [(low, high) for low, high in linked if schema[low].learnable and schema[high].learnable]
+        tied = {name for pair in linked for name in pair}
+        forced = set(discrete) - tied
+        codings = {}
+        for column in schema:
+            if not column.learnable:
+                continue
+            few = 0 if column.name in tied else discrete_up_to
+            if column.name == schema.target and column.type == "integer":
+                few = max(few, 50)  # an integer label with few values is a class
+            codings[column.name] = _coding(
+                plain(frame[column.name], column.type),
+                column.name,
+                column.type,
+                most=None if column.name == schema.target or column.name in forced else max_categories,
+                few=10**9 if column.name in forced else few,
+            )
+        keys = {column.name: f"x{i}" for i, column in enumerate(schema) if column.learnable}
+        linked = [pair for pair in linked if all(codings[name].form == "numeric" for name in pair)]
+        made = cls(codings=codings, keys=keys, linked=linked)
+        made._scale()
+        return made
+
+    def _scale(self) -> None:
+        """Coded numbers run from 0 to 1; linked columns, and all dates, share an origin."""
+        groups: list[set[str]] = [{name} for name, c in self.codings.items() if c.form == "numeric"]
+        for low, high in self.linked:
+            joined = [group for group in groups if group & {low, high}]
+            groups = [group for group in groups if not group & {low, high}] + [set().union(*joined)]
+        for group in groups:
+            lows = [float(self.codings[name].minimum or 0) for name in group]
+            highs = [float(self.codings[name].maximum or 0) for name in group]
+            scale = max(highs) / 2 - min(lows) / 2  # halves: the spread itself may overflow
+            for name in group:
+                self.codings[name].origin = min(lows)
+                self.codings[name].scale = scale * 2 if np.isfinite(scale * 2) else scale
+
+    @property
+    def discrete(self) -> dict[str, int]:
+        """Coded discrete columns -> number of levels (the missing-indicators have two)."""
+        found = {}
+        for name, coding in self.codings.items():
+            if coding.form == "discrete":
+                found[self.keys[name]] = coding.levels
+            elif coding.form == "numeric" and coding.missing:
+                found[_indicator(self.keys[name])] = 2
+        return found
+
+    @property
+    def numeric(self) -> list[str]:
+        """Coded numeric columns."""
+        return [self.keys[name] for name, coding in self.codings.items() if coding.form == "numeric"]
+
+    def encode(self, frame: pd.DataFrame, seed: int | None) -> pd.DataFrame:
+        """Typed rows -> coded rows: float64 and int64 columns without missing values.
+
+        A missing number becomes one drawn from the present ones, or the median when `seed` is None.
+        """
+        rng = np.random.default_rng(seed)
+        coded: dict[str, np.ndarray] = {}
+        filled: dict[str, np.ndarray] = {}
+        for name, coding in self.codings.items():
+            key, values = self.keys[name], plain(frame[name], coding.type)
+            if coding.form == "discrete":
+                coded[key] = _codes(values, coding)
+            elif coding.form == "numeric":
+                numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+                numbers = numbers / coding.scale - coding.origin / coding.scale
+                empty = np.isnan(numbers)
+                if empty.any():
+                    middle = float(coding.median or 0) / coding.scale - coding.origin / coding.scale
+                    present = numbers[~empty] if not empty.all() else np.array([middle])
+                    numbers[empty] = middle if seed is None else rng.choice(present, empty.sum())
+                coded[key], filled[name] = numbers, empty
+                if coding.missing:
+                    coded[_indicator(key)] = empty.astype("int64")
+        self._mend(coded, filled)
+        return pd.DataFrame(coded, index=pd.RangeIndex(len(frame)))
+
+    def _mend(self, coded: dict[str, np.ndarray], filled: dict[str, np.ndarray]) -> None:
+        """Filled-in numbers must not break an order that real ones keep."""
+        for low, high in self.linked * 2:
+            left, right = coded[self.keys[low]], coded[self.keys[high]]
+            wrong = left > right
+            take = wrong & filled[low]
+            left[take] = right[take]
+            take = wrong & filled[high] & ~take
+            right[take] = left[take]
+
+    def decode(self, coded: pd.DataFrame, seed: int, conditions: Conditions = ()) -> pd.DataFrame:
+        """Coded rows -> typed rows of the learnable columns, within train's bounds and decimals.
+
+        Values that share a code are drawn by their train counts, among those that meet the conditions.
+        """
+        rng = np.random.default_rng(seed)
+        columns = {}
+        for name, coding in self.codings.items():
+            key = self.keys[name]
+            if coding.form == "empty":
+                columns[name] = coding.typed([None] * len(coded))
+            elif coding.form == "constant":
+                columns[name] = coding.typed([coding.values[0]] * len(coded))
+            elif coding.form == "discrete":
+                asked = [condition for condition in conditions if condition.column == name]
+                columns[name] = _discrete_values(coded[key].to_numpy(), coding, asked, rng)
+            else:
+                empty = coded[_indicator(key)].to_numpy() == 1 if coding.missing else None
+                columns[name] = _numeric_values(coded[key].to_numpy(dtype="float64"), coding, empty)
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(coded)))
+
+    def codes(self, condition: Condition) -> np.ndarray:
+        """Codes of a discrete column that can meet the condition."""
+        coding = self.codings[condition.column]
+        inside = coding.matching(condition, coding.values)
+        if coding.rest:
+            inside = np.append(inside, coding.matching(condition, coding.rest).any())
+        return np.flatnonzero(inside)
+
+    def windows(self, condition: Condition) -> list[tuple[float, float]]:
+        """Intervals of a coded numeric column that can meet the condition (all of them for `!=`)."""
+        coding = self.codings[condition.column]
+        half = 0.5 * step(coding)
+        values = [_number(value) for value in condition.values]
+        if condition.op == "=":
+            spans = [(value - half, value + half) for value in values]
+        elif condition.op in ("<", "<="):
+            spans = [(-np.inf, values[0] + (half if condition.op == "<=" else -half))]
+        elif condition.op in (">", ">="):
+            spans = [(values[0] - (half if condition.op == ">=" else -half), np.inf)]
+        else:
+            spans = [(-np.inf, np.inf)]
+        return [tuple((end - coding.origin) / coding.scale for end in span) for span in spans]  # type: ignore[misc]
+
+
+def step(coding: Coding) -> float:
+    """The smallest difference that the column shows; 0 when unknown."""
+    if coding.type == "number":
+        return 0.0 if coding.decimals is None else 10.0**-coding.decimals
+    return float(coding.resolution)
+
+
+def _indicator(key: str) -> str:
+    return "m" + key[1:]
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, pd.Timestamp):
+        return float(value.as_unit("us").value)
+    return float(value)
+
+
+def _coding(values: pd.Series, name: str, kind: ColumnType, most: int | None, few: int) -> Coding:
+    present = values.dropna()
+    base: dict[str, Any] = {"name": name, "type": kind, "missing": 1 - len(present) / max(len(values), 1)}
+    if present.empty:
+        return Coding(form="empty", **base)
+    if kind in ("number", "integer", "date"):
+        ends = {"minimum": _python(present.min()), "maximum": _python(present.max())}
+        base |= ends | {"median": float(np.median(present.to_numpy(dtype="float64")))}
+        # The counts of a long column are only worth making when they can be few.
+        if few == 0 or present.iloc[:10_000].nunique() > few or present.nunique() > few:
+            if ends["minimum"] != ends["maximum"]:
+                exact = {"decimals": _decimals(present)} if kind == "number" else {}
+                exact |= {"resolution": _resolution(present)} if kind == "date" else {}
+                return Coding(form="numeric", **base, **exact)
+    counts = present.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    found, sizes = counts.index.tolist(), counts.tolist()
+    if len(found) == 1 and not base["missing"]:
+        return Coding(form="constant", **base, values=found, counts=sizes)
+    kept = len(found) if most is None or len(found) <= most else most - 1
+    return Coding(
+        form="discrete",
+        **base,
+        values=found[:kept],
+        counts=sizes[:kept],
+        rest=found[kept:],
+        rest_counts=sizes[kept:],
+    )
+
+
+def _decimals(values: pd.Series) -> int | None:
+    numbers = values.to_numpy(dtype="float64")
+    for decimals in range(11):
+        if np.array_equal(np.round(numbers, decimals), numbers):
+            return decimals
+    return None
+
+
+def _resolution(values: pd.Series) -> int:
+    whole = values.to_numpy(dtype="int64")
+    for unit in (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000):
+        if not (whole % unit).any():
+            return unit
+    return 1
+
+
+def _codes(values: pd.Series, coding: Coding) -> np.ndarray:
+    missing = values.isna().to_numpy()
+    codes = pd.Index(coding.values, dtype=object).get_indexer(pd.Index(values.astype(object)))
+    codes = codes.astype("int64")
+    unknown = codes < 0
+    codes[unknown] = coding.other if coding.other is not None else 0
+    codes[missing] = coding.absent if coding.absent is not None else 0
+    return codes
+
+
+def _discrete_values(
+    codes: np.ndarray, coding: Coding, conditions: list[Condition], rng: np.random.Generator
+) -> pd.Series:
+    known = np.array([*coding.values, *[None] * (coding.levels - len(coding.values))], dtype=object)
+    values = known[codes]
+    if coding.other is not None:
+        shared = codes == coding.other
+        inside = np.ones(len(coding.rest), dtype=bool)
+        for condition in conditions:
+            inside &= coding.matching(condition, coding.rest)
+        weights = np.asarray(coding.rest_counts, dtype=float) * (inside if inside.any() else 1)
+        drawn = rng.choice(len(coding.rest), shared.sum(), p=weights / weights.sum())
+        values[shared] = np.array(coding.rest, dtype=object)[drawn]
+    return coding.typed(values)
+
+
+def _numeric_values(coded: np.ndarray, coding: Coding, empty: np.ndarray | None) -> pd.Series:
+    assert coding.minimum is not None and coding.maximum is not None and coding.median is not None
+    numbers = np.clip(coded, -1.0, 2.0) * coding.scale + coding.origin
+    numbers = np.where(np.isfinite(numbers), numbers, coding.median)
+    if coding.type == "number":
+        if coding.decimals is not None:
+            numbers = np.round(numbers, coding.decimals)
+        numbers = np.clip(numbers, coding.minimum, coding.maximum)
+        return pd.Series(numbers if empty is None else np.where(empty, np.nan, numbers))
+    whole = np.rint(numbers / coding.resolution) * coding.resolution
+    whole = np.clip(whole, -_SAFE_INTEGER, _SAFE_INTEGER).astype("int64")
+    whole = np.clip(whole, int(coding.minimum), int(coding.maximum))
+    masked = pd.arrays.IntegerArray(whole, np.zeros(len(whole), dtype=bool) if empty is None else empty)
+    return coding.typed(masked)
+
+
+def _python(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
