@@ -42,7 +42,7 @@ def find(name: str | Path, version: str | None = None, store: str | Path | None 
     folder = Path(name)
     if version is None and (folder / MANIFEST).is_file():
         folder = folder.resolve()
-        return Version(folder.parent.parent.name, folder.name, folder)
+        return Version.at(folder)
     if isinstance(name, Path) or os.sep in str(name):
         raise InputError(f"{name}: is no version's folder: it has no {MANIFEST}")
     reference = f"{name}@{version}" if version else str(name)

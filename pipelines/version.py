@@ -26,6 +26,12 @@ class Version:
     def __str__(self) -> str:
         return f"{self.name}@{self.id}"
 
+    @classmethod
+    def at(cls, path: Path) -> "Version":
+        """The version in a folder, wherever that stands now."""
+        manifest = cls("", "", path).manifest
+        return cls(manifest["name"], manifest["version"], path)
+
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
         """Recipe, digests, seeds, code and package versions, every file with rows and sha256, parents."""

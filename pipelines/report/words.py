@@ -66,8 +66,8 @@ def score(value: Any, digits: int = 3) -> str:
         return "–"
     if abs(value) >= 1000:
         return count(value)
-    if value and abs(value) < 10**-digits:
-        return f"{value:.1e}".replace("-", _MINUS)
+    if value and abs(value) < 2 * 10**-digits:
+        digits = min(6, 1 - math.floor(math.log10(abs(value))))
     return f"{value:.{digits}f}".replace("-", _MINUS)
 
 
