@@ -26,8 +26,17 @@ def seconds(value: Any) -> Any:
 Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=30 * 86400)]
 
 
+def text(value: Any) -> Any:
+    """A number or truth value where a text is meant (`positive: 1`, a column named 2020) -> its text."""
+    return str(value) if isinstance(value, (bool, int, float)) else value
+
+
+Text = Annotated[str, BeforeValidator(text)]
+Name = Annotated[str, BeforeValidator(text), Field(min_length=1)]
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Source(_Part):
@@ -37,15 +46,15 @@ class Source(_Part):
     path: str = Field(min_length=1, description="file or folder, from the recipe's folder")
     delimiter: str | None = Field(None, description="CSV delimiter; found when left out")
     encoding: str | None = Field(None, description="text encoding; found when left out")
-    columns: dict[str, ColumnType] = Field(
+    columns: dict[Name, ColumnType] = Field(
         default_factory=dict, description="types of columns that were understood wrongly: {zip: category}"
     )
-    drop: list[str] = Field(default_factory=list, description="columns to leave out")
-    missing: list[str] = Field(
+    drop: list[Name] = Field(default_factory=list, description="columns to leave out")
+    missing: list[Text] = Field(
         default_factory=list, description="further texts that mean missing, such as '?'"
     )
     resolution: int | None = Field(None, ge=8, le=256, description="images: side in pixels")
-    text: str | None = Field(None, description="texts: the text column")
+    text: Name | None = Field(None, description="texts: the text column")
 
 
 Metric = Literal["roc_auc", "average_precision", "macro_f1", "balanced_accuracy", "accuracy", "f1", "r2"]
@@ -54,13 +63,13 @@ Metric = Literal["roc_auc", "average_precision", "macro_f1", "balanced_accuracy"
 class Task(_Part):
     """What the classifier is to predict."""
 
-    target: str = Field("label", min_length=1, description="the label column")
+    target: Name = Field("label", description="the label column")
     type: Literal["classification", "regression"] | None = Field(None, description="follows from the data")
     metric: Metric | None = Field(
         None,
         description="two classes: roc_auc (average_precision when the minority is under 5 %); more: macro_f1; regression: r2",
     )
-    positive: str | None = Field(
+    positive: Text | None = Field(
         None, description="the class that counts as positive; the rarer one by default"
     )
 
@@ -73,8 +82,8 @@ class Split(_Part):
     seed: int = Field(7, ge=0, le=MAX_SEED, description="seed of the split and of everything random after it")
     validation_path: str | None = Field(None, description="a file of its own for validation rows")
     test_path: str | None = Field(None, description="a file of its own for test rows")
-    group: str | None = Field(None, description="rows with one value here stay on one side")
-    time: str | None = Field(
+    group: Name | None = Field(None, description="rows with one value here stay on one side")
+    time: Name | None = Field(
         None, description="test rows are the latest by this column, validation those before"
     )
 
@@ -177,19 +186,10 @@ class BudgetPart(_Part):
 class Gate(_Part):
     """A bound on one number of the report."""
 
-    min: float | None = None
-    max: float | None = None
-
-
-class LiftGate(_Part):
-    min: float = Field(
-        0.0, description="lift.low must be above this; negative: 'not worse by more than this'"
-    )
-
-
-class MarginGate(_Part):
-    margin: float = Field(
-        ge=0, le=1, description="how far above the held-out floor's own noise is still allowed"
+    min: float | None = Field(None, description="least value; for lift: `lift.low` must be above it")
+    max: float | None = Field(None, description="largest value")
+    margin: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="privacy: how far above the held-out floor and its noise is still allowed"
     )
 
 
@@ -228,9 +228,9 @@ class Recipe(_Part):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="cuda when there is one; `cuda` demands it"
     )
-    gates: dict[str, LiftGate | MarginGate | Gate | Literal[False]] = Field(
+    gates: dict[str, Gate | Literal[False]] = Field(
         default_factory=dict,
-        description="merged over the defaults (lift, copies, worst_attack); false switches one off",
+        description="merged over the defaults (lift, copies, near_copies, worst_attack); false switches one off",
     )
     schedule: Schedule | None = None
     store: str = Field("data/store", description="folder or URI of the store")
