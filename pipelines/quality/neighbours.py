@@ -82,7 +82,9 @@ class NearCopies:
         points, _ = self._points(train)
         tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
         count = min(3, len(points))
-        distances, indices = tree.query(points, k=list(range(1, count + 1)), distance_upper_bound=_REACH)
+        distances, indices = tree.query(
+            points, k=list(range(1, count + 1)), p=np.inf, distance_upper_bound=_REACH
+        )
         others = np.isfinite(distances) & (indices != np.arange(len(points))[:, None])
         # With three answers one of them is the row itself, unless three others lie on the same spot.
         number = others.sum(axis=1)
@@ -99,7 +101,7 @@ class NearCopies:
         if self._tree is None or frame.empty:
             return result
         points, known = self._points(frame)
-        distances, _ = self._tree.query(points[known], k=1, distance_upper_bound=_REACH)
+        distances, _ = self._tree.query(points[known], k=1, p=np.inf, distance_upper_bound=_REACH)
         result[known] = np.isfinite(distances)
         return result
 
