@@ -168,13 +168,30 @@ def api(verbose: bool = False) -> Server | None:
     """
     prepare(verbose)
     if url := configured_api_url():
-        if not answers(url):
-            raise LeavenError(
-                f"Prefect's server at {url} does not answer; start it (prefect server start), or unset PREFECT_API_URL "
-                f"to run with a temporary one"
-            )
+        demand(url)
         return None
-    server = Server()
+    return start()
+
+
+def demand(url: str) -> None:
+    """Refuse to go on without the server at `url`.
+
+    Raises:
+        LeavenError: it does not answer.
+    """
+    if not answers(url):
+        raise LeavenError(
+            f"Prefect's server at {url} does not answer; start it (prefect server start), or unset PREFECT_API_URL to "
+            f"have one started"
+        )
+
+
+def start(port: int = 0, temporary: bool = True) -> Server:
+    """Start a server for this process and point Prefect to it. Another port is taken where `port` is in use."""
+    try:
+        server = Server(port, temporary)
+    except InputError:
+        server = Server(0, temporary)
     # Prefect sends its last logs and events at exit; what is registered before its import is called after that.
     atexit.register(server.stop)
     bypass_proxy()

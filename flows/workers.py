@@ -97,10 +97,11 @@ class Workers:
 
 def _begin(parent: int) -> None:
     """In a worker: watch the parent."""
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
+    """End this process once `parent` is no longer its parent. For a thread of its own."""
     while os.getppid() == parent:
         time.sleep(CHECK_SECONDS)
     os._exit(1)

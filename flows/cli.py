@@ -1,0 +1,331 @@
+"""The command line. Heavy libraries are imported by the command that needs them, after what can be refused is.
+
+Results go to standard output, progress and errors to standard error. Exit status: 0 released, 2 the input is
+wrong, 3 withheld by a gate, 130 interrupted, 1 anything else.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from leaven.pipelines.store import Store
+    from leaven.pipelines.version import Version
+
+WITHHELD = 3
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="leaven",
+    help="Synthetic training data that is released only when a classifier gets better for it.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log too.")]
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe: budget.fit=5m."),
+]
+StorePlace = Annotated[
+    str,
+    typer.Option("--store", metavar="URI", envvar="LEAVEN_STORE", help="Folder or URI of the store."),
+]
+Reference = Annotated[
+    str, typer.Argument(metavar="NAME[@VERSION]", help="The latest released version, or the one named.")
+]
+DEFAULT_STORE = "data/store"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import leaven
+
+        print(f"leaven {leaven.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    if debug:
+        os.environ["LEAVEN_DEBUG"] = "1"
+
+
+@app.command()
+def demo(
+    kinds: Annotated[
+        list[str] | None, typer.Argument(metavar="[table] [image] [text]", help="All when left out.")
+    ] = None,
+    store: StorePlace = DEFAULT_STORE,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run the sample recipes.
+
+    Prints where the reports are; exit status 0 whatever their verdicts.
+    """
+    from leaven.flows.demo import recipes
+    from leaven.flows.show import print_json
+
+    chosen = recipes(kinds or [])
+    results = [_run(path, [], store, None, json, verbose) for path in chosen]
+    if json:
+        print_json(results)
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV or Parquet file.")],
+    target: Annotated[str | None, typer.Option(metavar="COL", help="The label column.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The recipe; DATA's name with .yaml when left out.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a commented recipe for some data."""
+    from leaven.flows import starting
+
+    starting.init(data, target, out, force, json)
+
+
+@app.command()
+def check(recipe: RecipePath, overrides: Overrides = None, json: Json = False) -> None:
+    """Check recipe and data without fitting.
+
+    Says what was understood of each column, what will be run, and about how long it takes.
+    """
+    from leaven.flows import starting
+
+    starting.check(recipe, overrides or [], json)
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URI", help="Folder or URI of the store, in place of the recipe's.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=256, help="Processes that sample shards.")] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make a version, released or withheld.
+
+    Fits, samples, screens, measures, and decides. A rerun resumes what an interrupted run left.
+
+    Exit status: 0 released, 3 withheld by a gate, 2 the input is wrong, 1 anything else.
+    """
+    from leaven.flows.show import print_json
+
+    result = _run(recipe, overrides or [], store, workers, json, verbose)
+    if json:
+        print_json(result)
+    raise typer.Exit(0 if result["verdict"] == "released" else WITHHELD)
+
+
+@app.command("list")
+def list_(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Versions of one dataset only.")
+    ] = None,
+    store: StorePlace = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """List what is in the store.
+
+    A star marks the version that readers get who name none.
+    """
+    from leaven.flows import show
+
+    where = _store(store)
+    versions = show.every(where, name)
+    latest = {one: where.latest(one) for one in {version.name for version in versions}}
+    if json:
+        show.print_json([show.listed(version, latest) for version in versions])
+    elif versions:
+        show.print_table(_console(), show.version_cells(versions, latest))
+    else:
+        show.plain(_console(), f"store {where.root}: holds no versions yet")
+
+
+@app.command("show")
+def show_(reference: Reference, store: StorePlace = DEFAULT_STORE, json: Json = False) -> None:
+    """Show a version: answer, arms, gates.
+
+    Also what was tried, the quality of the rows, and where the report is.
+    """
+    from leaven.flows import show
+
+    where = _store(store)
+    version, newer = show.find(where, reference)
+    if json:
+        show.print_json(version.report)
+        return
+    show.print_report(_console(), version.report, version.path, full=True)
+    if newer:
+        show.plain(_console(), f"A newer version was withheld: leaven show {newer}")
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="NAME[@VERSION]")],
+    second: Annotated[str, typer.Argument(metavar="B", help="NAME[@VERSION]")],
+    store: StorePlace = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """Compare two versions."""
+    from leaven.flows import show
+
+    where = _store(store)
+    versions = [show.find(where, reference)[0] for reference in (first, second)]
+    if json:
+        show.print_json([show.summary(version.report, version.path) for version in versions])
+        return
+    console = _console()
+    for letter, version in zip("AB", versions, strict=True):
+        show.plain(console, f"{letter}  {version}")
+    show.print_table(console, show.compare_cells(*versions))
+
+
+@app.command()
+def sample(
+    reference: Reference,
+    rows: Annotated[int, typer.Option(help="How many.")],
+    out: Annotated[
+        Path, typer.Option(metavar="PATH", help="A .parquet or .csv file; it appears when it is whole.")
+    ],
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL=VALUE", help="A condition on every row; also >=, <=, >, <, !=, a|b."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal rows.")] = 0,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave out the screens that the released rows passed.")
+    ] = False,
+    store: StorePlace = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """Make more rows with a released generator.
+
+    They pass the screens that the released rows passed.
+    """
+    from leaven.flows import progress, show
+    from leaven.flows.sample_more import sample_more
+
+    version = _named(_store(store), reference)
+    with progress.display(_errors()), progress.stage(f"sample {version.name}") as tell:
+        made = sample_more(version, rows, out, where=where or [], seed=seed, screened=not raw, progress=tell)
+    if json:
+        show.print_json({"version": str(version), "path": str(out.resolve()), "screened": not raw, **made})
+        return
+    console = _console()
+    show.plain(console, f"{made['rows']:,} rows of {version} in {out}")
+    if raw:
+        show.plain(
+            console, "As the generator makes them: not screened, so copies of real rows may be among them."
+        )
+    elif made["rejected"]:
+        show.plain(
+            console, f"{sum(made['rejected'].values()):,} others did not pass the screens of the release."
+        )
+
+
+@app.command()
+def path(reference: Reference, store: StorePlace = DEFAULT_STORE, json: Json = False) -> None:
+    """Print a version's directory, for scripts."""
+    from leaven.flows import show
+
+    version = _named(_store(store), reference)
+    if json:
+        show.print_json({"version": str(version), "path": str(version.path)})
+    else:
+        print(version.path)
+
+
+@app.command()
+def serve(
+    recipes: Annotated[list[Path] | None, typer.Argument(metavar="[RECIPES]...", help="YAML files.")] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URI", help="Folder or URI of the store, in place of the recipes'.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs that may go on at the same time; one of each recipe when left out."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the server, if one has to be started.")
+    ] = 4200,
+) -> None:
+    """Serve schedules and on-demand runs.
+
+    Uses the Prefect server that is configured or runs on this machine; starts one where there is none.
+    """
+    from leaven.flows.serve import serve as start
+
+    start(recipes or [], store=store, limit=limit, port=port, console=_errors())
+
+
+def _run(
+    path: Path, overrides: list[str], store: str | None, workers: int | None, json: bool, verbose: bool
+) -> dict[str, Any]:
+    """Run one recipe and print what came out; returns what `--json` prints."""
+    from leaven.flows import show, starting
+
+    recipe, folder = starting.refuse(path, overrides)
+    if workers is not None:
+        recipe = recipe.model_copy(update={"workers": workers})
+    outcome = starting.run(recipe, folder, store, _errors(), verbose)
+    if not json:
+        show.print_report(_console(), outcome.report, outcome.path)
+        if not outcome.new:
+            show.plain(_console(), "An equal version stood in the store already; nothing was written.")
+    return show.summary(outcome.report, outcome.path, new=outcome.new)
+
+
+def _store(place: str) -> "Store":
+    from leaven.pipelines.store import Store
+
+    return Store(place)
+
+
+def _named(store: "Store", reference: str) -> "Version":
+    return store.find(reference)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console()
+
+
+def _errors() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the `leaven` command; ends the process with its exit status."""
+    from leaven.flows import ending
+
+    sys.exit(ending.run(app, (sys.argv[1:] if arguments is None else arguments) or ["--help"]))
+
+
+if __name__ == "__main__":
+    main()

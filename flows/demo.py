@@ -1,0 +1,26 @@
+"""`leaven demo`: the sample recipes that come with the package."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from leaven.generators.errors import InputError
+
+RECIPES = {"table": "churn.yaml"}
+PLANNED = ("image", "text")
+
+
+def recipes(kinds: Sequence[str]) -> list[Path]:
+    """The sample recipes of the given kinds of data; of all that there are when none is given.
+
+    Raises:
+        InputError: no such demo, or one that this version does not have.
+    """
+    import leaven.data
+
+    folder = Path(leaven.data.__file__).resolve().parent
+    for kind in kinds:
+        if kind in PLANNED:
+            raise InputError(f"demo '{kind}': this version has the {', '.join(RECIPES)} demo only")
+        if kind not in RECIPES:
+            raise InputError(f"demo '{kind}': there is no such demo; there is: {', '.join(RECIPES)}")
+    return [folder / RECIPES[kind] for kind in dict.fromkeys(kinds or RECIPES)]

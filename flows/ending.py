@@ -1,0 +1,89 @@
+"""How a command ends: its exit status, and one line on standard error for whatever went wrong."""
+
+import contextlib
+import difflib
+import os
+import re
+import signal
+import sys
+import tempfile
+import traceback
+from typing import Any
+
+from leaven.generators.errors import LeavenError
+
+USAGE = 2
+FAILED = 1
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Terminated(BaseException):
+    """SIGTERM: ends the command the way Ctrl-C does, so that locks, workers and drafts are cleared away."""
+
+
+def run(app: Any, arguments: list[str] | None = None) -> int:
+    """Run the typer application; returns the exit status and never raises."""
+    with contextlib.suppress(ValueError):  # not in the main thread, as in some tests
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(arguments, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, Terminated) as stopped:
+        return _stopped(stopped)
+    except LeavenError as error:
+        return _fail(error, str(error), error.exit_code)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if type(error).__name__ == "Abort":
+            return _stopped(error)
+        if hasattr(error, "format_message"):  # typer's own complaints about how it was called
+            return _fail(error, _usage(error, app), USAGE)
+        return _unexpected(error)
+
+
+def _terminate(*_: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+def _stopped(stopped: BaseException) -> int:
+    print("leaven: interrupted; what was finished is kept, a rerun resumes", file=sys.stderr)
+    return TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED
+
+
+def _fail(error: BaseException, message: str, code: int) -> int:
+    if os.environ.get("LEAVEN_DEBUG"):
+        traceback.print_exception(error)
+    print(f"leaven: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _usage(error: Any, app: Any) -> str:
+    """typer's message, with the nearest command or option where one was mistyped."""
+    message = error.format_message().rstrip(".")
+    names = [command.name or command.callback.__name__.strip("_") for command in app.registered_commands]
+    mistyped = re.match(r"No such command '(.*?)'", message)
+    if mistyped:
+        near = difflib.get_close_matches(mistyped[1], names, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
+        return f"there is no command '{mistyped[1]}'; {hint}"
+    context = getattr(error, "ctx", None)
+    return f"{message} (see {context.command_path} --help)" if context is not None else message
+
+
+def _unexpected(error: Exception) -> int:
+    """A fault of ours, or of the machine: one line, and where the traceback is."""
+    where = ""
+    if os.environ.get("LEAVEN_DEBUG"):
+        traceback.print_exception(error)
+    else:
+        handle, name = tempfile.mkstemp(prefix="leaven-error-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+        where = f"; traceback: {name}"
+    text = " ".join(str(error).split())[:300]
+    print(f"leaven: unexpected {type(error).__name__}: {text}{where}", file=sys.stderr)
+    return FAILED

@@ -1,0 +1,144 @@
+"""`leaven sample`: more rows on demand from a released generator, straight into one file."""
+
+import contextlib
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaven.generators.contract import Progress, silent
+from leaven.generators.errors import InputError, LeavenError, StoreError
+
+if TYPE_CHECKING:
+    from leaven.pipelines.version import Version
+
+FORMATS = (".parquet", ".csv")
+LEAST_YIELD = 0.02  # below it, the rows asked for are not chased any further
+PATIENCE = 5  # shards over which the yield is judged
+
+
+def sample_more(
+    version: "Version",
+    rows: int,
+    out: Path,
+    *,
+    where: Sequence[str] = (),
+    seed: int = 0,
+    shard_rows: int = 50_000,
+    screened: bool = True,
+    threads: int = 2,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Write `rows` new rows to `out`, a Parquet or CSV file, which appears only when it is whole.
+
+    Shards are made and written one by one, so memory does not grow with `rows`. They pass the same screens as
+    the released rows did, against the version's real rows; what is rejected is made up for.
+
+    Args:
+        where: conditions that every row meets: `["age>=60"]`.
+        seed: equal seeds give equal rows.
+        screened: false writes the rows as the generator makes them.
+        threads: of the screen's classifier.
+
+    Returns:
+        `rows` written, `sampled`, and `rejected` by reason.
+
+    Raises:
+        InputError: `out` is of another format, its folder is missing, or `rows` is not positive.
+        ConditionError: a condition cannot be met.
+        StoreError: the version holds no generator, or an altered one; or `out` cannot be written.
+        LeavenError: nearly all rows are rejected.
+    """
+    from leaven.generators import conditions
+    from leaven.pipelines.sample import shard_seed
+
+    if out.suffix.lower() not in FORMATS:
+        raise InputError(f"--out {out}: expected a file that ends in {' or '.join(FORMATS)}")
+    if out.is_dir() or not out.resolve().parent.is_dir():
+        raise InputError(f"--out {out}: {'is a folder' if out.is_dir() else 'its folder does not exist'}")
+    if rows < 1:
+        raise InputError(f"--rows {rows}: at least 1 is needed")
+    asked = conditions.parse(where, version.schema)
+    generator = version.generator()
+    why = _screens(version, threads) if screened else None
+    written, offset = 0, _first_new_row(version)
+    rejected: Counter[str] = Counter()
+    yields: list[float] = []
+    with _file(out, version) as write:
+        while written < rows:
+            count = min(rows - written, shard_rows)
+            one = shard_seed(version.name, version.id, seed, len(yields))
+            frame = generator.sample(count, seed=one, conditions=asked, offset=offset)
+            offset += count
+            if why is not None:
+                reasons = why(frame)
+                rejected.update(reasons[reasons != ""])
+                frame = frame[reasons == ""]
+            write(frame)
+            written += len(frame)
+            yields.append(len(frame) / count)
+            if len(yields) >= PATIENCE and sum(yields[-PATIENCE:]) < PATIENCE * LEAST_YIELD:
+                reason, times = rejected.most_common(1)[0]
+                raise LeavenError(
+                    f"{version}: the screen rejects nearly all rows that are asked for (most often '{reason}', {times:,} "
+                    f"times); only {written:,} of {rows:,} were kept"
+                )
+            progress(written / rows, f"{written:,} of {rows:,} rows")
+    return {"rows": written, "sampled": written + rejected.total(), "rejected": dict(rejected)}
+
+
+def _first_new_row(version: "Version") -> int:
+    """New identifiers go on where those of the released rows end."""
+    rows = version.report.get("rows", {})
+    return sum(rows.get(part) or 0 for part in ("synthetic", "rejected"))
+
+
+def _screens(version: "Version", threads: int) -> Any:
+    """The release's own screens, fitted on the rows that its generator learned from."""
+    from leaven.generators.seeds import derive
+    from leaven.pipelines import kinds
+    from leaven.pipelines.recipe import Recipe
+    from leaven.pipelines.screen import why
+
+    recipe = Recipe.model_validate(version.manifest["recipe"])
+    kind = kinds.get(recipe.source.kind)
+    real = [*version.paths("train"), *version.paths("validation")]
+    seed = derive("on-demand-screen", version.name, version.id)
+    screens = kind.screens(version.schema, version.task, recipe, train=real, seed=seed, threads=threads)
+    return lambda frame: why(screens, frame)
+
+
+@contextlib.contextmanager
+def _file(out: Path, version: "Version") -> Iterator[Any]:
+    """A function that appends frames; the file takes its name at the end, if all went well."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    from leaven.generators.rows import to_arrow
+
+    target, schema = out.resolve(), version.schema
+    temporary = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        kind: Any = (
+            pyarrow.csv.CSVWriter if target.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
+        )
+        with kind(temporary, schema.arrow()) as writer:
+            yield lambda frame: writer.write_table(to_arrow(frame, schema))
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    except OSError as error:
+        raise StoreError(f"--out {out}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

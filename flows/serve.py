@@ -1,0 +1,204 @@
+"""`leaven serve`: schedules and on-demand runs of recipes, through Prefect.
+
+Each recipe becomes the deployment `augment/<name>` with the recipe as its parameter, so that Prefect's page has
+a form for it. A run that is due while another of the same name is going on is cancelled: by the deployment's
+limit, and, wherever else a run was started, by the lock in the store.
+"""
+
+import contextlib
+import datetime
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaven.flows import prefect_setup, starting
+from leaven.generators.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from leaven.pipelines.recipe import Recipe, Schedule
+
+PORT = 4200  # where Prefect's own command puts a server
+FLOW = "leaven.flows.served.augment"
+
+
+def serve(
+    paths: Sequence[Path],
+    *,
+    store: str | None = None,
+    limit: int | None = None,
+    port: int = PORT,
+    console: "Console | None" = None,
+    entrypoint: str = FLOW,
+) -> None:
+    """Serve recipes until Ctrl-C or SIGTERM. All of them are checked first.
+
+    Args:
+        paths: recipe files.
+        store: folder or URI of the store, in place of the recipes'.
+        limit: runs that may go on at the same time on this machine; more wait. One of each recipe when left out.
+        port: of the server that is started when none is configured or running.
+        console: where addresses and schedules are said.
+        entrypoint: `module.flow` that is run.
+
+    Raises:
+        InputError: no recipe, one that is refused, or two of one name.
+    """
+    served = _read(paths)
+    say = _sayer(console)
+    api_url = _server(port, say)
+    os.environ["LEAVEN_SERVING_PID"] = str(os.getpid())
+
+    import asyncio
+
+    runner = _runner(limit)
+    identities = []
+    for recipe, folder in served:
+        identity = runner.add_deployment(_deployment(recipe, folder, store, entrypoint))
+        identities.append(identity)
+        _clear(identity, recipe, folder, store)
+        when = _when(recipe.schedule) if recipe.schedule else "on demand only (the recipe has no schedule)"
+        say(f"augment/{recipe.name}: {when}")
+        say(f"  form and runs: {api_url.removesuffix('/api')}/deployments/deployment/{identity}")
+    say("Serving; Ctrl-C or SIGTERM stops. A run that is stopped resumes at the next one.")
+    try:
+        asyncio.run(runner.start())
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave the server half stopped
+        for identity, (recipe, folder) in zip(identities, served, strict=True):
+            _clear(identity, recipe, folder, store)
+        say("Stopped; schedules are paused until the next `leaven serve`.")
+
+
+def _read(paths: Sequence[Path]) -> list[tuple["Recipe", Path]]:
+    if not paths:
+        raise InputError("serve: no recipe was given; expected one or more: leaven serve recipe.yaml")
+    served = [starting.refuse(path, []) for path in paths]
+    names = [recipe.name for recipe, _ in served]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            first = paths[names.index(name)]
+            raise InputError(
+                f"{paths[place]}: name: '{name}' is the name of {first} too; expected names that differ"
+            )
+    return served
+
+
+def _server(port: int, say: Any) -> str:
+    """The API address of the configured server, of one on this machine, or of one that is started now."""
+    os.environ.setdefault("PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT", "false")
+    prefect_setup.prepare(verbose=True)
+    if url := prefect_setup.configured_api_url():
+        prefect_setup.demand(url)
+        say(f"Prefect: the configured server, {url}")
+        return url
+    usual = f"http://127.0.0.1:{port}/api"
+    prefect_setup.bypass_proxy()
+    if port and prefect_setup.answers(usual):
+        os.environ["PREFECT_API_URL"] = usual
+        say(f"Prefect: the server that runs on this machine, {usual}")
+        return usual
+    server = prefect_setup.start(port, temporary=False)
+    say(f"Prefect: starting a server for as long as this serves: {server.address}")
+    server.wait()
+    return server.api_url
+
+
+def _runner(limit: int | None) -> Any:
+    from prefect.runner import Runner
+
+    class GracefulRunner(Runner):
+        """Stops on SIGTERM as on Ctrl-C: within its own event loop, schedules paused, runs ended."""
+
+        def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    return GracefulRunner(name="leaven", limit=limit, pause_on_shutdown=True)
+
+
+def _deployment(recipe: "Recipe", folder: Path, store: str | None, entrypoint: str) -> Any:
+    import importlib
+
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+    from prefect.flows import EntrypointType
+
+    module, _, name = entrypoint.rpartition(".")
+    flow = getattr(importlib.import_module(module), name)
+    deployment = flow.to_deployment(
+        recipe.name,
+        schedule=_schedule(recipe.schedule) if recipe.schedule else None,
+        parameters={
+            "recipe": recipe.model_dump(mode="json", exclude_unset=True),
+            "folder": str(folder),
+            "store": _whole(store),
+        },
+        description=f"{recipe.source.path} in {folder}, run by `leaven serve`",
+        tags=["leaven"],
+        concurrency_limit=ConcurrencyLimitConfig(
+            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+        ),
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    deployment.entrypoint = entrypoint
+    return deployment
+
+
+def _clear(identity: Any, recipe: "Recipe", folder: Path, store: str | None) -> None:
+    """Have Prefect know that runs which were killed are over: for minutes, they would keep new ones from starting.
+
+    A run is known to be over when nobody holds its name's lock in the store.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId, FlowRunFilter
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    from leaven.pipelines.recipe import resolve
+    from leaven.pipelines.store import Store
+
+    place = store or (recipe.store if "://" in recipe.store else str(resolve(recipe.store, folder)))
+    going_on = {"state": {"type": {"any_": [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]}}}
+    with (
+        contextlib.suppress(InputError),
+        Store(place).lock(recipe.name),
+        get_client(sync_client=True) as client,
+    ):
+        for run in client.read_flow_runs(
+            flow_run_filter=FlowRunFilter.model_validate(going_on),
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[identity])),
+        ):
+            message = "The process of this run is gone. Its finished stages are kept; the next run resumes."
+            client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+
+
+def _whole(store: str | None) -> str | None:
+    """The store's folder as an absolute path: runs count paths from the recipe's folder."""
+    return store if store is None or "://" in store else str(Path(store).expanduser().resolve())
+
+
+def _schedule(schedule: "Schedule") -> Any:
+    from prefect.schedules import Cron, Interval
+
+    if schedule.cron is not None:
+        return Cron(schedule.cron, timezone=schedule.timezone)
+    assert schedule.interval is not None
+    return Interval(datetime.timedelta(seconds=schedule.interval), timezone=schedule.timezone)
+
+
+def _when(schedule: "Schedule") -> str:
+    from leaven.pipelines.report.words import duration
+
+    if schedule.cron is not None:
+        return f"cron {schedule.cron} ({schedule.timezone}), and on demand"
+    return f"every {duration(schedule.interval)}, and on demand"
+
+
+def _sayer(console: "Console | None") -> Any:
+    from leaven.flows.show import plain
+
+    return (lambda text: plain(console, text)) if console is not None else (lambda text: None)
