@@ -31,7 +31,7 @@ class Units:
 
 
 def units(digests: np.ndarray, groups: np.ndarray | None = None) -> Units:
-    """Rows with equal digests are one unit; with `groups`, so are rows of one group, and what hangs together by both."""
+    """Rows with equal digests are one unit; with `groups`, so are rows of one group, and what both tie together."""
     keys, of_row = np.unique(digests, return_inverse=True)
     if groups is None:
         return Units(of_row.astype(np.int64), keys)

@@ -1,5 +1,6 @@
 """Ingest: the source becomes one typed Parquet dataset with a digest of its content."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -62,14 +63,21 @@ def ingest(
             make=lambda out: kind.read(recipe, folder, out, keep=keep, progress=progress),
         )
 
-    record = make({})
-    if previous_schema is None or not previous_schema.exists():
-        return record
+    record = None
+    missing_folders = [place for place in (work, *work.parents) if not place.exists()]
     try:
+        record = make({})
+        if previous_schema is None or not previous_schema.exists():
+            return record
         keep = reconcile(Schema.model_validate_json(previous_schema.read_text()), load_schema(record), recipe)
         return make(keep) if keep else record
     except InputError:
-        shutil.rmtree(record.folder, ignore_errors=True)
+        # What is refused leaves nothing: neither rows nor empty folders.
+        if record is not None:
+            shutil.rmtree(record.folder, ignore_errors=True)
+        for place in missing_folders:
+            with contextlib.suppress(OSError):
+                place.rmdir()
         raise
 
 

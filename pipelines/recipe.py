@@ -67,7 +67,8 @@ class Task(_Part):
     type: Literal["classification", "regression"] | None = Field(None, description="follows from the data")
     metric: Metric | None = Field(
         None,
-        description="two classes: roc_auc (average_precision when the minority is under 5 %); more: macro_f1; regression: r2",
+        description="two classes: roc_auc (average_precision when the minority is under 5 %); more: macro_f1; "
+        "regression: r2",
     )
     positive: Text | None = Field(
         None, description="the class that counts as positive; the rarer one by default"
@@ -162,7 +163,8 @@ class Screen(_Part):
     )
     label_agreement: Annotated[float, Field(gt=0, le=1)] | Literal[False] = Field(
         0.1,
-        description="least P(own label) / P(likeliest label), by a classifier cross-fitted on train, classes weighed equally",
+        description="least P(own label) / P(likeliest label), by a classifier cross-fitted on train, "
+        "classes weighed equally",
     )
 
 

@@ -1,23 +1,19 @@
 """Recipe on disk -> `Recipe`. Everything that can be wrong in one becomes one line that says where and what."""
 
-import difflib
 import json
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from leaven.generators.errors import InputError
 from leaven.pipelines.recipe import Recipe, resolve
-
-Where = tuple[str | int, ...]
+from leaven.pipelines.recipe_errors import Where, dotted, explain, kind_of, one_line
 
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 100_000
-_SECRET = re.compile(r"key|token|secret|passw|credential|auth", re.I)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Path]:
@@ -106,11 +102,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Where, str]]:
     except MarkedYAMLError as error:
         raise InputError(_syntax(path, error)) from None
     except (YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not YAML: {_one_line(str(error))}") from None
+        raise InputError(f"{path}: is not YAML: {one_line(str(error))}") from None
     if data is None:
         raise InputError(f"{path}: is empty; expected a recipe with at least name, source and task")
     if not isinstance(data, dict):
-        raise InputError(f"{path}: found {_kind(data)}; expected a mapping with name, source, task, ...")
+        raise InputError(f"{path}: found {kind_of(data)}; expected a mapping with name, source, task, ...")
     places: dict[Where, str] = {}
     return _plain(data, (), places, path, [0]), places
 
@@ -118,7 +114,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Where, str]]:
 def _syntax(path: Path, error: Any) -> str:
     mark = error.problem_mark or error.context_mark
     line = f" line {mark.line + 1}" if mark else ""
-    problem = _one_line(error.problem or "is not YAML")
+    problem = one_line(error.problem or "is not YAML")
     found = re.match(r'found duplicate key "(.*?)" with value', problem)
     if found:
         return f"{path}{line}: the key '{found[1]}' stands twice; expected once"
@@ -151,7 +147,7 @@ def _plain(value: Any, where: Where, places: dict[Where, str], path: Path, nodes
         return bool(value)
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    raise InputError(f"{path}: {_dotted(where)}: YAML tags are not allowed in a recipe")
+    raise InputError(f"{path}: {dotted(where)}: YAML tags are not allowed in a recipe")
 
 
 def _override(raw: dict[str, Any], places: dict[Where, str], override: str) -> None:
@@ -167,7 +163,7 @@ def _override(raw: dict[str, Any], places: dict[Where, str], override: str) -> N
     try:
         value = _plain(YAML(typ="rt").load(text) if text.strip() else None, (), {}, Path(place), [0])
     except (YAMLError, ValueError) as error:
-        raise InputError(f"{place}: the value is not YAML: {_one_line(str(error))}") from None
+        raise InputError(f"{place}: the value is not YAML: {one_line(str(error))}") from None
     target: Any = raw
     where: Where = ()
     for number, step in enumerate(steps):
@@ -175,13 +171,13 @@ def _override(raw: dict[str, Any], places: dict[Where, str], override: str) -> N
         if isinstance(target, list):
             if not step.isdigit() or int(step) >= len(target):
                 raise InputError(
-                    f"{place}: '{_dotted(where)}' has {len(target)} entries, counted from 0; there is no '{step}'"
+                    f"{place}: '{dotted(where)}' has {len(target)} entries, counted from 0; there is no '{step}'"
                 )
             index: str | int = int(step)
         elif isinstance(target, dict):
             index = step
         else:
-            raise InputError(f"{place}: '{_dotted(where)}' is {_kind(target)}; nothing can be set inside it")
+            raise InputError(f"{place}: '{dotted(where)}' is {kind_of(target)}; nothing can be set inside it")
         where = (*where, index)
         places[where] = place if last else places.get(where, place)
         if last:
@@ -198,142 +194,7 @@ def _fresh(target: dict[str, Any], step: str) -> dict[str, Any]:
     return target[step]
 
 
-def explain(error: ValidationError, raw: Any, model: type[BaseModel], where: Any, prefix: Where = ()) -> str:
-    """One line for the first thing that pydantic found wrong."""
-    problems: dict[Where, list[Any]] = {}
-    for entry in error.errors(include_url=False):
-        problems.setdefault(_clean(entry["loc"], raw, entry["type"]), []).append(entry)
-    # In a union each branch complains; the deepest complaint belongs to the branch that was meant.
-    paths = [p for p in problems if not any(o != p and o[: len(p)] == p for o in problems)]
-    order = {"extra_forbidden": 0}
-    paths.sort(key=lambda p: (order.get(problems[p][0]["type"], 1), len(p) == 0))
-    path = paths[0]
-    entries = problems[path]
-    field = _dotted((*prefix, *path))
-    text = f"{where((*prefix, *path))}: " + _message(field, path, entries, raw, model)
-    others = len({p[:-1] for p in paths} - {path[:-1]})
-    return text + (f" (and {others} more)" if others else "")
-
-
-def _message(field: str, path: Where, entries: list[Any], raw: Any, model: type[BaseModel]) -> str:
-    entry = next((e for e in entries if e["type"] != "literal_error"), entries[0])
-    if entry["type"] == "extra_forbidden":
-        return f"unknown key '{field}'; {_nearest_key(path, raw, model)}"
-    if entry["type"] == "missing":
-        about = _field(path, raw, model)
-        expected = f"; expected {about}" if about else ""
-        return f"{field} is missing{expected}"
-    if entry["type"] == "union_tag_not_found":
-        return (
-            f"{field}: kind is missing; expected {_listed(entry['ctx']['discriminator'], path, raw, model)}"
-        )
-    if entry["type"] == "union_tag_invalid":
-        known = [word.strip(" '") for word in entry["ctx"]["expected_tags"].split(",")]
-        return f"{field}: unknown kind '{entry['ctx']['tag']}'; {nearest(entry['ctx']['tag'], known)}"
-    found = _shown(field, entry["input"])
-    message = entry["msg"]
-    if entry["type"] == "value_error":
-        message = message.removeprefix("Value error, ")
-        return f"{field}: {message}" if field else message
-    expected = re.sub(r"^(Input|String|Value|List|Dictionary) should (be|have|match) ?", "", message)
-    expected = expected.replace(
-        "pattern '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'", "letters, digits, '.', '_', '-'"
-    )
-    expected = re.sub(r"^a valid (?=[aeiou])", "an ", expected)
-    expected = re.sub(r"^a valid ", "a ", expected)
-    expected = re.sub(r", unable to (parse|interpret) .*$", "", expected)
-    expected = re.sub(r"^a (dictionary|valid dictionary)( or instance of \w+)?", "a mapping", expected)
-    if path == ("candidates",):
-        expected = "auto, or a list such as [{generator: ctgan}]"
-    if any(e["type"] == "literal_error" and e["msg"].endswith("False") for e in entries if e is not entry):
-        expected += ", or false"
-    hint = ""
-    if entry["type"] == "literal_error" and isinstance(entry["input"], str):
-        near = difflib.get_close_matches(entry["input"], re.findall(r"'([^']+)'", expected), n=1, cutoff=0.5)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"{field}: found {found}; expected {expected}{hint}"
-
-
-def _clean(loc: tuple[Any, ...], raw: Any, kind: str) -> Where:
-    """pydantic's location without the names of union branches, which are not in the data."""
-    path: list[str | int] = []
-    value = raw
-    for number, step in enumerate(loc):
-        last = number == len(loc) - 1
-        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
-            value = value[step]
-        elif not (last and kind == "missing" and isinstance(value, dict)):
-            continue
-        path.append(step)
-    return tuple(path)
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that stand anywhere in an annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models(inner)
-
-
-def _models_at(path: Where, raw: Any, model: type[BaseModel]) -> list[type[BaseModel]]:
-    """The models that may stand at `path`, those of the named kind where the data says it."""
-    models, value = [model], raw
-    for step in path:
-        value = value[step]
-        if isinstance(step, str) and any(step in m.model_fields for m in models):
-            fields = [m.model_fields[step] for m in models if step in m.model_fields]
-            models = [inner for field in fields for inner in _models(field.annotation)]
-    kind = value.get("kind") if isinstance(value, dict) else None
-    told = [
-        m for m in models if "kind" in m.model_fields and kind in get_args(m.model_fields["kind"].annotation)
-    ]
-    return told or models
-
-
-def _nearest_key(path: Where, raw: Any, model: type[BaseModel]) -> str:
-    known = sorted({name for m in _models_at(path[:-1], raw, model) for name in m.model_fields})
-    key = str(path[-1])
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    elsewhere = [
-        f"{name}.{key}"
-        for name, field in model.model_fields.items()
-        for inner in _models(field.annotation)
-        if key in inner.model_fields and path[:-1] != (name,)
-    ]
-    if elsewhere:
-        return f"did you mean '{elsewhere[0]}'?"
-    return f"known here: {', '.join(known)}"
-
-
-def _field(path: Where, raw: Any, model: type[BaseModel]) -> str:
-    for inner in _models_at(path[:-1], raw, model):
-        field = inner.model_fields.get(str(path[-1]))
-        if field is not None:
-            return field.description or ""
-    return ""
-
-
-def _listed(discriminator: str, path: Where, raw: Any, model: type[BaseModel]) -> str:
-    name = discriminator.strip("'")
-    kinds = [
-        value
-        for inner in _models_at(path, raw, model)
-        if name in inner.model_fields
-        for value in get_args(inner.model_fields[name].annotation)
-    ]
-    return f"one of {', '.join(kinds)}"
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """`did you mean 'x'?`, or the list of what there is."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
-
-
-def _candidates(recipe: Recipe, where: Any) -> None:
+def _candidates(recipe: Recipe, where: "_Places") -> None:
     """Names and parameters of the generators, checked by their own models."""
     from leaven.generators import catalog
     from leaven.pipelines import kinds
@@ -348,22 +209,22 @@ def _candidates(recipe: Recipe, where: Any) -> None:
             model = catalog.get(candidate.generator, recipe.source.kind).Parameters
             model.model_validate(candidate.parameters)
         except InputError as error:
-            raise InputError(f"{where((*here, 'generator'))}: {_dotted(here)}: {error}") from None
+            raise InputError(f"{where((*here, 'generator'))}: {dotted(here)}: {error}") from None
         except ValidationError as error:
             raise InputError(explain(error, candidate.parameters, model, where, here)) from None
 
 
-def _gates(recipe: Recipe, where: Any) -> None:
+def _gates(recipe: Recipe, where: "_Places") -> None:
     from leaven.pipelines import gates
 
-    for name in recipe.gates:
-        if name not in gates.KNOWN:
-            raise InputError(
-                f"{where(('gates', name))}: unknown gate '{name}'; {nearest(name, list(gates.KNOWN))}"
-            )
+    for name, setting in recipe.gates.items():
+        try:
+            gates.asked(recipe.model_copy(update={"gates": {name: setting}}))
+        except InputError as error:
+            raise InputError(f"{where(('gates', name))}: {error}") from None
 
 
-def _sources(recipe: Recipe, folder: Path, where: Any) -> None:
+def _sources(recipe: Recipe, folder: Path, where: "_Places") -> None:
     """The files that the recipe names are there."""
     named: dict[Where, str | None] = {
         ("source", "path"): recipe.source.path,
@@ -375,33 +236,5 @@ def _sources(recipe: Recipe, folder: Path, where: Any) -> None:
             continue
         if not resolve(text, folder).exists():
             raise InputError(
-                f"{where(field)}: {_dotted(field)}: there is no file '{text}' (looked for {resolve(text, folder)})"
+                f"{where(field)}: {dotted(field)}: there is no file '{text}' (looked for {resolve(text, folder)})"
             )
-
-
-def _dotted(where: Where) -> str:
-    return ".".join(str(step) for step in where)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:200]
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return "nothing" if value is None else f"'{_one_line(str(value))[:40]}'"
-
-
-def _shown(field: str, value: Any) -> str:
-    """The value as an error may show it: short, and never a secret."""
-    if _SECRET.search(field):
-        return "a value that is not shown"
-    if isinstance(value, (dict, list)) or value is None:
-        return _kind(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    text = re.sub(r"//[^/@\s]+@", "//***@", _one_line(str(value)))
-    return f"'{text[:60]}'" if isinstance(value, str) else text[:60]

@@ -18,6 +18,13 @@ def read(*args: Any, **options: Any) -> Any:
     return reader.read(*args, **options)
 
 
+def guess_targets(path: Path) -> list[tuple[str, str]]:
+    """Columns of a file that may be the target, likeliest first, with the reason."""
+    from leaven.pipelines.kinds.table import guess
+
+    return guess.guess_targets(path)
+
+
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
     """The generators that `auto` tries: those that have paid at this size, cheap ones first.
 

@@ -10,6 +10,7 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Column, Schema
 from leaven.pipelines import target as targets
+from leaven.pipelines.kinds.table.describe import check_constraints, profile_of
 from leaven.pipelines.kinds.table.infer import Understood, understand
 from leaven.pipelines.kinds.table.read_csv import open_csv
 from leaven.pipelines.kinds.table.read_parquet import is_parquet, open_parquet
@@ -17,7 +18,7 @@ from leaven.pipelines.kinds.table.statistics import Statistics
 from leaven.pipelines.kinds.table.write_rows import Source, Written, write_rejected, write_rows
 from leaven.pipelines.recipe import Recipe, resolve
 from leaven.pipelines.recipe import Source as SourceRecipe
-from leaven.pipelines.recipe_file import nearest
+from leaven.pipelines.recipe_errors import nearest
 
 MAX_COLUMNS = 5_000
 _RESERVED = ("_generator", "_source_row", "_seed")
@@ -53,7 +54,7 @@ def read(
     """
     source = open_source(resolve(recipe.source.path, folder), recipe.source, "source.path")
     names = _columns(source, recipe)
-    found = survey(source, names, recipe, progress)
+    found = survey(source, names, recipe.task.target, recipe.source.missing, progress)
     columns = _understand(source, names, found, recipe, keep or {})
     target = next(how for how in columns if how.column.name == recipe.task.target)
     kind = _target_type(found[recipe.task.target], target, recipe)
@@ -85,7 +86,7 @@ def read(
     warnings = [*source.notes, *(w for how in columns for w in how.warnings), *told]
     warnings += _row_warnings(main, rejected, recipe)
     (out / "schema.json").write_text(schema.model_dump_json(indent=1))
-    profile = _profile(found, columns, schema, main)
+    profile = profile_of(found, columns, schema, main)
     (out / "profile.json").write_text(json.dumps(profile, indent=1, ensure_ascii=False))
     content = hashlib.sha256(schema.model_dump_json(exclude={"target"}).encode())
     for part, (_, written) in parts.items():
@@ -124,7 +125,11 @@ def open_source(path: Path, how: SourceRecipe, field: str) -> Source:
 
 
 def survey(
-    source: Source, names: Sequence[str], recipe: Recipe, progress: Progress = silent
+    source: Source,
+    names: Sequence[str],
+    target: str | None,
+    missing: Sequence[str],
+    progress: Progress = silent,
 ) -> dict[str, Statistics]:
     """One pass over all rows: statistics of the columns `names`.
 
@@ -133,10 +138,8 @@ def survey(
     """
     most = max(50, min(2_000, 2_000_000 // len(names)))
     sketch = max(4_096, min(65_536, 8_000_000 // len(names)))
-    further = tuple(recipe.source.missing)
     found = {
-        name: Statistics(name, further, 2_000 if name == recipe.task.target else most, sketch)
-        for name in names
+        name: Statistics(name, tuple(missing), 2_000 if name == target else most, sketch) for name in names
     }
     rows = 0
     for batch in source.batches():
@@ -254,34 +257,6 @@ def _target_type(found: Statistics, target: Understood, recipe: Recipe) -> str:
     return kind
 
 
-def check_constraints(recipe: Recipe, schema: Schema) -> None:
-    """The constraints' columns have types that can keep them.
-
-    Raises:
-        InputError: names the constraint, the column and its type.
-    """
-    for number, constraint in enumerate(recipe.constraints):
-        types = {name: schema[name].type for name in constraint.columns_used}
-        numeric = ("number", "integer")
-        if constraint.kind in ("range", "positive"):
-            wrong = [name for name, kind in types.items() if kind not in numeric]
-            expected = "a number"
-        elif constraint.kind == "inequality":
-            dated = [name for name, kind in types.items() if kind == "date"]
-            wrong = [name for name, kind in types.items() if kind not in (*numeric, "date")]
-            if dated and len(dated) < len(types):
-                wrong = wrong or dated
-            expected = "two numbers or two dates"
-        else:
-            wrong = [name for name, kind in types.items() if kind in ("text", "identifier")]
-            expected = "a column that is learned"
-        if wrong:
-            raise InputError(
-                f"constraints.{number}: column '{wrong[0]}' is of type {types[wrong[0]]}; "
-                f"{constraint.kind} needs {expected}"
-            )
-
-
 def _files(recipe: Recipe, folder: Path, names: Sequence[str]) -> dict[str, Source]:
     """The files of their own for validation and test, with the same columns as the main one."""
     files = {}
@@ -369,34 +344,3 @@ def _row_warnings(main: Written, rejected: int, recipe: Recipe) -> list[str]:
                 f"({count / main.rows:.1%}) break it"
             )
     return warnings
-
-
-def _profile(
-    found: Mapping[str, Statistics], columns: Sequence[Understood], schema: Schema, main: Written
-) -> dict[str, Any]:
-    """What people see of each column. Values of identifiers and free text are not shown: they may name persons."""
-    entries = []
-    for how in columns:
-        column, stats = schema[how.column.name], found[how.column.name]
-        entry: dict[str, Any] = {
-            "name": column.name,
-            "type": column.type,
-            "target": column.name == schema.target,
-            "missing": main.missing[column.name],
-            "distinct": int(stats.distinct),
-            "distinct_exact": stats.distinct.exact,
-            "note": how.note,
-        }
-        if column.type in ("number", "integer") and how.style == "plain":
-            number = int if column.type == "integer" else float
-            if stats.low is not None and stats.high is not None:
-                entry["minimum"], entry["maximum"] = number(stats.low), number(stats.high)
-        elif column.type == "date" and column.name in main.bounds:
-            entry["minimum"], entry["maximum"] = main.bounds[column.name]
-        elif column.type in ("category", "boolean") and stats.counts is not None:
-            entry["top"] = [{"value": value, "count": count} for value, count in stats.counts.most_common(10)]
-        entries.append(entry)
-    if main.labels:
-        target = next(entry for entry in entries if entry["target"])
-        target["top"] = [{"value": value, "count": count} for value, count in main.labels.most_common()]
-    return {"rows": main.rows, "columns": entries}
