@@ -27,7 +27,7 @@ def check(task: Task) -> None:
     Raises:
         InputError: it does not; says which metrics do.
     """
-    fitting = REGRESSION if task.type == "regression" else RANKING + DECISIONS
+    fitting: tuple[str, ...] = REGRESSION if task.type == "regression" else RANKING + DECISIONS
     if task.type == "classification" and len(task.classes) > 2:
         fitting = tuple(name for name in fitting if name != "f1")
     if task.metric not in fitting:
@@ -101,7 +101,9 @@ def counts(labels: np.ndarray, decided: np.ndarray, classes: int) -> Callable[[n
     return lambda weights: (table @ weights).reshape(3, classes, -1)
 
 
-def from_counts(metric: str, hits: np.ndarray, decided: np.ndarray, labels: np.ndarray, positive: int):
+def from_counts(
+    metric: str, hits: np.ndarray, decided: np.ndarray, labels: np.ndarray, positive: int
+) -> np.ndarray:
     """A decision metric from counts, each (classes, ...) -> (...). Classes without labelled rows do not count."""
     if metric == "accuracy":
         return _divide(hits.sum(0), labels.sum(0))
@@ -139,7 +141,12 @@ def prepare(metric: str, labels: np.ndarray, outputs: np.ndarray, classes: int, 
         return r2(labels, outputs[:, 0])
     if metric in DECISIONS:
         count = counts(labels, outputs[:, 0].astype(int), classes)
-        return lambda weights: from_counts(metric, *count(weights), positive)
+
+        def decision(weights: np.ndarray) -> np.ndarray:
+            hits, decided, own = count(weights)
+            return from_counts(metric, hits, decided, own, positive)
+
+        return decision
     if metric not in RANKING:
         raise InputError(
             f"unknown metric '{metric}'; there are: {', '.join(RANKING + DECISIONS + REGRESSION)}"

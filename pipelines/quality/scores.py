@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,8 @@ class Scores:
 
     def save(self, path: Path) -> None:
         """Write as npz, without pickles."""
-        arrays, index = {}, []
+        arrays: dict[str, Any] = {}
+        index: list[list[str]] = []
         for arm, learners in self.outputs.items():
             for learner, seeds in learners.items():
                 arrays[f"output_{len(index)}"] = seeds

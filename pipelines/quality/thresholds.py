@@ -36,8 +36,8 @@ def tune(metric: str, labels: np.ndarray, probabilities: np.ndarray, positive: i
     classes = logs.shape[1]
     found = []
     for _ in range(max(1, min(15, 60 // classes))):
-        drawn = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)))
-        drawn = drawn + 0.01  # no class may vanish from a draw
+        # No class may vanish from a draw.
+        drawn = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels))) + 0.01
         offsets = np.zeros(classes)
         for code in [positive] if classes == 2 else list(range(classes)) * PASSES:
             offsets[code] = (

@@ -185,7 +185,7 @@ class _Workshop:
         """A training set of the kept rows of `parts` (None keeps all), resampled and weighted as the arm says."""
         rows = [part if keep is None else part[keep] for part, keep in zip(parts, kept, strict=True)]
         made = None
-        if arm.resample is not None and sum(map(len, rows)):
+        if arm.resample is not None and any(len(part) for part in rows):
             joined = pd.concat(rows, ignore_index=True)
             made = self._labelled_rows(arm.resample(joined, derive("resample", self.seed)))
             made = made.iloc[: max(self.max_rows - len(joined), 0)]

@@ -20,7 +20,7 @@ from leaven.pipelines.task import Task
 
 FRACTIONS = (0.6, 0.7, 0.8, 0.9)  # of all real rows, between half and all
 LEAST_SIGNAL = 2.0  # standard errors that the curve must gain from half to all to be read
-ORDERS = ((1_000, 8), (5_000, 5), (20_000, 3))  # real rows up to which so many orders are tried; 2 beyond
+ORDERS = ((2_000, 5), (20_000, 3))  # real rows up to which so many orders are tried; 2 beyond
 TAIL = 0.025
 
 

@@ -161,7 +161,7 @@ def learners(task: Task, names_asked: list[str] | None = None) -> list[Learner]:
         InputError: no such learner (names the nearest), one for the other type of task, or one named twice.
     """
     known, classes = names(task.type), len(task.classes) if task.type == "classification" else 0
-    made = []
+    made: list[Learner] = []
     for name in known if names_asked is None else names_asked:
         if any(learner.name == name for learner in made):
             raise InputError(f"utility.learners: '{name}' is named twice; each learner counts once")
@@ -192,7 +192,7 @@ def _own(name: str, classes: int) -> Learner:
         raise InputError(
             f"utility.learners: '{name}' cannot be imported ({error}); expected module:factory"
         ) from None
-    estimator = factory() if callable(factory) else None
+    estimator: Any = factory() if callable(factory) else None
     if not hasattr(estimator, "fit") or not hasattr(estimator, "predict"):
         raise InputError(
             f"utility.learners: '{name}' gives no estimator; expected a callable that returns one with fit and predict"
