@@ -17,7 +17,7 @@ from unittest import mock
 
 from leaven.pipelines.recipe_file import load_recipe
 
-TASKS = ("ingest", "split", "fit", "baseline", "assess", "choose", "certify", "release")
+TASKS = ("ingest", "split", "fit", "baseline", "assess", "choose", "certify", "release", "sample")
 
 
 @contextlib.contextmanager
@@ -27,8 +27,9 @@ def plain() -> Any:
 
     with contextlib.ExitStack() as stack:
         for name in TASKS:
-            stack.enter_context(mock.patch.object(augment, f"{name}_task", getattr(augment, name)))
-        stack.enter_context(mock.patch.object(augment, "sample_task", augment.sample_task.fn))
+            stack.enter_context(
+                mock.patch.object(augment, f"{name}_task", getattr(augment, f"{name}_task").function)
+            )
         yield augment.augment.fn
 
 

@@ -5,15 +5,14 @@ after a kill is decided by the stages' own records, so Prefect's result cache st
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from leaven.pipelines.split import fold_paths, split
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
-from leaven.flows import progress, retry
+from leaven.flows import progress
+from leaven.flows.tasks import Stage, storage
 from leaven.flows.workers import Workers
 from leaven.generators.errors import ConditionError, FitError
 from leaven.pipelines import amounts, stage
@@ -27,35 +26,23 @@ from leaven.pipelines.release import Outcome, release
 from leaven.pipelines.report_dict import assemble
 from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
+from leaven.pipelines.split import fold_paths, split
 from leaven.pipelines.stage import Record
 from leaven.pipelines.store import Store
 from leaven.pipelines.synthesize import Made, synthesize
 
 LEAST_FIT = 5.0  # seconds that a fit gets even when the total budget is nearly gone
 
-OFF = {"cache_policy": NO_CACHE, "persist_result": False, "log_prints": False}
 
-
-def _stage(function: Callable[..., Any]) -> Any:
-    """A stage as a task. It is deterministic, so it is not tried again."""
-    return task(function, **OFF)  # type: ignore[call-overload]
-
-
-def _storage(function: Callable[..., Any]) -> Any:
-    """A stage that reads a source or writes a store: storage may fail in passing."""
-    return task(function, retries=2, retry_delay_seconds=5, retry_condition_fn=retry.can_help, **OFF)  # type: ignore[call-overload]
-
-
-ingest_task, release_task = _storage(ingest), _storage(release)
-split_task, fit_task = _stage(split), _stage(fit)
-baseline_task, assess_task = _stage(baseline), _stage(assess)
-choose_task, certify_task = _stage(choose), _stage(certify)
-
-
-@_stage
-def sample_task(workers: Workers, *args: Any, **options: Any) -> Record:
+def sample_in(workers: Workers, *args: Any, **options: Any) -> Record:
     """One shard, in a worker process when there are several."""
     return workers.call(sample, *args, **options)
+
+
+ingest_task, release_task = storage(ingest), storage(release)
+split_task, fit_task, sample_task = Stage(split), Stage(fit), Stage(sample_in)
+baseline_task, assess_task = Stage(baseline), Stage(assess)
+choose_task, certify_task = Stage(choose), Stage(certify)
 
 
 @flow(name="augment", persist_result=False, log_prints=False)
