@@ -1,5 +1,6 @@
 """Certify: every arm trained on train + validation, scored on test rows, which are read here and nowhere else."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def _arms(run: Run, choice: Choice, real: Any, made: Made | None) -> list[Any]:
     def classic(extra: list[Any], name: str) -> list[Any]:
         found = run.kind.classic_arms(run.task, run.schema, real, extra, run.seed("classic"))
         same = [arm for arm in found if arm.name == choice.classic]
-        return [Arm(name, same[0].frames, same[0].class_weight)] if same else []
+        return [replace(same[0], name=name)] if same else []  # with its way to resample, if it has one
 
     arms = [Arm("real", [real]), *classic([], "classic")]
     if made is not None and made.rows_kept:
