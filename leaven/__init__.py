@@ -10,15 +10,16 @@ __version__ = "0.1.0"
 __all__ = ["Recipe", "__version__", "load", "mix", "run", "sample"]
 
 if TYPE_CHECKING:
-    from leaven.pipelines.load import load, sample
+    from leaven.face import run, sample
+    from leaven.pipelines.load import load
     from leaven.pipelines.mix import mix
     from leaven.pipelines.recipe import Recipe
 
 _HOMES = {
     "load": "leaven.pipelines.load",
     "mix": "leaven.pipelines.mix",
-    "sample": "leaven.pipelines.load",
-    "run": "leaven.flows.augment",
+    "sample": "leaven.face",
+    "run": "leaven.face",
     "Recipe": "leaven.pipelines.recipe",
 }
 

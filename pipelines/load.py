@@ -1,7 +1,6 @@
-"""Read versions: rows for a training job, and more rows from a released generator."""
+"""Read versions: rows for a training job."""
 
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from leaven.generators.errors import InputError
-from leaven.generators.rows import to_arrow, to_frame
+from leaven.generators.rows import to_frame
 from leaven.pipelines.store import Store
 from leaven.pipelines.version import MANIFEST, Version
 
@@ -83,7 +82,9 @@ def load(
     frame = to_frame(table, found.schema)
     for column in PROVENANCE if provenance else ():
         series = table.column(column).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-        frame[column] = series if column != "_generator" else series.astype(object).where(series.notna(), None)
+        frame[column] = (
+            series if column != "_generator" else series.astype(object).where(series.notna(), None)
+        )
     return frame
 
 
@@ -97,52 +98,3 @@ def _table(version: Version, split: str, provenance: bool) -> pa.Table:
         return schema.empty_table()
     # With a schema given, columns that a file lacks are read as empty, and those not in it are left out.
     return pads.dataset([str(path) for path in paths], schema=schema, format="parquet").to_table()
-
-
-def more(
-    version: Version, rows: int, where: Sequence[str] = (), seed: int = 0, shard_rows: int = 50_000
-) -> Iterator[pd.DataFrame]:
-    """Frames of at most `shard_rows` new rows from the released generator, `rows` in all.
-
-    They are as the generator makes them: the screen, which needs the train rows, has not seen them.
-
-    Args:
-        where: conditions that every row meets: `["age>=60", "colour=red|blue"]`.
-        seed: equal seeds give equal rows.
-
-    Raises:
-        InputError: `rows` is not positive, or a condition cannot be met.
-        StoreError: the version holds no generator, or one whose files were altered.
-    """
-    from leaven.generators import conditions
-    from leaven.pipelines.amounts import Order, shards
-    from leaven.pipelines.sample import shard_seed
-
-    if rows < 1:
-        raise InputError(f"rows {rows}: at least 1 is needed")
-    wanted = conditions.parse(where, version.schema)
-    generator = version.generator()
-    # New identifiers go on where those of the released rows end.
-    offset = sum(version.report.get("rows", {}).get(part) or 0 for part in ("synthetic", "rejected"))
-    for shard in shards((Order(rows=rows, conditions=wanted),), shard_rows, offset=offset):
-        yield generator.sample(
-            shard.rows,
-            seed=shard_seed(version.name, version.id, seed, shard.index),
-            conditions=shard.conditions,
-            offset=shard.offset,
-        )
-
-
-def sample(
-    name: str | Path,
-    rows: int,
-    where: Sequence[str] = (),
-    seed: int = 0,
-    version: str | None = None,
-    store: str | Path | None = None,
-    format: Literal["pandas", "arrow"] = "pandas",
-) -> Any:
-    """`rows` new rows from a released generator, as a data frame or `pyarrow.Table`; see `more` and `load`."""
-    found = find(name, version, store)
-    frame = pd.concat(more(found, rows, where, seed), ignore_index=True)
-    return frame if format == "pandas" else to_arrow(frame, found.schema)

@@ -67,7 +67,9 @@ class Encoder:
                 values = (values - pd.Timestamp(0)) / pd.Timedelta(days=1)
             columns[name] = values.to_numpy(dtype=float, na_value=np.nan)
         for name in self.categories:
-            columns[name] = rows[name].astype(object).where(rows[name].notna(), "(missing)").astype(str).to_numpy()
+            columns[name] = (
+                rows[name].astype(object).where(rows[name].notna(), "(missing)").astype(str).to_numpy()
+            )
         return pd.DataFrame(columns, index=range(len(rows)))
 
 

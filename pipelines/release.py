@@ -24,7 +24,17 @@ from leaven.pipelines.store import Store
 from leaven.pipelines.version import GENERATOR, MANIFEST, Version
 
 PARTS = ("train", "validation", "test")
-PACKAGES = ("numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "imbalanced-learn", "torch", "sdv", "sdmetrics")
+PACKAGES = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "scikit-learn",
+    "imbalanced-learn",
+    "torch",
+    "sdv",
+    "sdmetrics",
+)
 _NOT_CONTENT = {"store", "schedule", "workers", "budget"}  # where, when and how fast, not what
 _FAULTS = {"row": "_row", "column": "_column", "value": "_value", "reason": "_reason"}
 
@@ -159,6 +169,9 @@ def _place(source: Path, target: Path) -> None:
         os.link(source.resolve(), target)
     except OSError:
         shutil.copyfile(source, target)
+    target.chmod(
+        0o444
+    )  # the bytes may be another version's as well: nobody should write into them by mistake
 
 
 def _place_tree(source: Path, target: Path) -> None:
@@ -207,7 +220,11 @@ def _write_pages(folder: Path, report: Mapping[str, Any]) -> None:
 
 
 def _files(folder: Path) -> list[File]:
-    return [describe(path, folder) for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST]
+    return [
+        describe(path, folder)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    ]
 
 
 def _stage(record: Record) -> dict[str, Any]:
@@ -224,7 +241,11 @@ def _stage(record: Record) -> dict[str, Any]:
 
 
 def _packages() -> dict[str, str]:
-    found = {"python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine()}
+    found = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+    }
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)

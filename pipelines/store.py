@@ -123,7 +123,9 @@ class Store:
         text = str(uri)
         scheme, found, rest = text.partition("://")
         if found and scheme != "file":
-            raise InputError(f"store '{text}': only local folders are handled by this version, not {scheme}://")
+            raise InputError(
+                f"store '{text}': only local folders are handled by this version, not {scheme}://"
+            )
         self.root = Path(rest if found else text).expanduser().resolve()
         self.files: FileSystem = LocalDisk(self.root)
 
@@ -150,7 +152,7 @@ class Store:
         try:
             return str(json.loads(content)["version"])
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{self.root / name / LATEST}: is damaged; expected {{\"version\": …}}") from error
+            raise StoreError(f'{self.root / name / LATEST}: is damaged; expected {{"version": …}}') from error
 
     def get(self, name: str, version: str) -> Version:
         """The version with this id."""
@@ -171,20 +173,25 @@ class Store:
         if not versions:
             known = self.names()
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known[:10]) or 'none yet'}"
+            hint = (
+                f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known[:10]) or 'none yet'}"
+            )
             raise InputError(f"store {self.root}: has no dataset '{name}'; {hint}")
         if version:
             if version not in versions:
                 near = difflib.get_close_matches(version, versions, n=1, cutoff=0.0)
-                raise InputError(f"store {self.root}: '{name}' has no version '{version}'; the nearest is '{near[0]}'")
+                raise InputError(
+                    f"store {self.root}: '{name}' has no version '{version}'; the nearest is '{near[0]}'"
+                )
             return self.get(name, version)
+        # The list above may be older than the pointer: another process may have published in between.
         chosen = self.latest(name) if released_only else versions[-1]
         if chosen is None:
             raise InputError(
                 f"store {self.root}: '{name}' has no released version; the newest one was withheld and must be "
                 f"named: {name}@{versions[-1]}"
             )
-        if chosen not in versions:
+        if self._manifest(name, chosen) is None:
             raise StoreError(f"{self.root / name / LATEST}: points to version '{chosen}', which is not there")
         return self.get(name, chosen)
 
@@ -228,7 +235,9 @@ class Store:
             with self._clear("write"):
                 self._sweep(name)
                 now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-                self.files.replace(f"{name}/.lock.json", json.dumps({"pid": os.getpid(), "since": now}).encode())
+                self.files.replace(
+                    f"{name}/.lock.json", json.dumps({"pid": os.getpid(), "since": now}).encode()
+                )
             yield
         finally:
             with contextlib.suppress(OSError):
@@ -240,7 +249,9 @@ class Store:
         moment = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
         for existing in self.versions(name)[-1:]:
             with contextlib.suppress(ValueError):
-                newest = datetime.datetime.strptime(existing.partition("-")[0], _STAMP).replace(tzinfo=datetime.UTC)
+                newest = datetime.datetime.strptime(existing.partition("-")[0], _STAMP).replace(
+                    tzinfo=datetime.UTC
+                )
                 moment = max(moment, newest + datetime.timedelta(seconds=1))
         return f"{moment.strftime(_STAMP)}-{content[:6]}"
 

@@ -97,7 +97,9 @@ class Version:
         there = {file.relative_to(self.path).as_posix() for file in folder.rglob("*") if not file.is_dir()}
         wrong = sorted((listed ^ there) | {name for name in listed & there if not self.vouched(name)})
         if wrong:
-            raise StoreError(f"{self}: {wrong[0]} is not the file that the manifest lists; refused to load it")
+            raise StoreError(
+                f"{self}: {wrong[0]} is not the file that the manifest lists; refused to load it"
+            )
         kind = self.manifest["recipe"]["source"]["kind"]
         return catalog.get(self.manifest["generator"]["generator"], kind).load(folder)
 

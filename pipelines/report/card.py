@@ -11,7 +11,11 @@ from ruamel.yaml import YAML
 
 from leaven.pipelines.report import words
 
-SPLITS = {"train": "data/real/train.parquet", "validation": "data/real/validation.parquet", "test": "data/real/test.parquet"}
+SPLITS = {
+    "train": "data/real/train.parquet",
+    "validation": "data/real/validation.parquet",
+    "test": "data/real/test.parquet",
+}
 SYNTHETIC = "data/synthetic/*.parquet"
 
 
@@ -26,7 +30,10 @@ def card(report: Mapping[str, Any], real: pa.Schema, synthetic: pa.Schema | None
     head = io.StringIO()
     YAML().dump(_metadata(report, real, synthetic, parts), head)
     environment = Environment(
-        loader=PackageLoader("leaven.pipelines.report"), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        loader=PackageLoader("leaven.pipelines.report"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= {"count": words.count, "score": words.score, "cell": _cell}
     body = environment.get_template("card.md").render(
@@ -61,7 +68,9 @@ def _metadata(
     return {
         "pretty_name": report["name"],
         "license": "unknown",
-        "task_categories": [f"tabular-{'regression' if regression else 'classification'}"] if kind == "table" else [],
+        "task_categories": [f"tabular-{'regression' if regression else 'classification'}"]
+        if kind == "table"
+        else [],
         "tags": ["synthetic", "data-augmentation", "leaven"],
         "size_categories": [_size_category(report.get("rows") or {})],
         "configs": configs,
@@ -85,7 +94,13 @@ def _dtype(kind: pa.DataType) -> str:
 
 def _size_category(rows: Mapping[str, Any]) -> str:
     total = sum(rows.get(part) or 0 for part in ("train", "validation", "test", "synthetic"))
-    for limit, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M")):
+    for limit, name in (
+        (1e3, "n<1K"),
+        (1e4, "1K<n<10K"),
+        (1e5, "10K<n<100K"),
+        (1e6, "100K<n<1M"),
+        (1e7, "1M<n<10M"),
+    ):
         if total < limit:
             return name
     return "n>10M"

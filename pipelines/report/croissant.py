@@ -19,7 +19,8 @@ _PARQUET = "application/x-parquet"
 def write(folder: Path, report: Mapping[str, Any], files: list[File]) -> None:
     """Write `croissant.json` for the Parquet data `files` of a version's `folder`."""
     (folder / "croissant.json").write_text(
-        json.dumps(describe(folder, report, files), indent=2, ensure_ascii=False, default=str), encoding="utf-8"
+        json.dumps(describe(folder, report, files), indent=2, ensure_ascii=False, default=str),
+        encoding="utf-8",
     )
 
 
@@ -81,7 +82,8 @@ def describe(folder: Path, report: Mapping[str, Any], files: list[File]) -> dict
 
 
 def _records(mlc: Any, context: Any, name: str, about: str, schema: pa.Schema, source: dict[str, str]) -> Any:
-    fields, used = [], set()
+    used: set[str] = set()
+    fields = []
     for column in schema:
         identifier = plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", column.name)
         while identifier in used:
@@ -94,7 +96,9 @@ def _records(mlc: Any, context: Any, name: str, about: str, schema: pa.Schema, s
                 name=column.name,
                 description=f"column '{column.name}'",
                 data_types=[_data_type(mlc, column.type)],
-                source=mlc.Source(ctx=context, extract=mlc.Extract(ctx=context, column=column.name), **source),
+                source=mlc.Source(
+                    ctx=context, extract=mlc.Extract(ctx=context, column=column.name), **source
+                ),
             )
         )
     return mlc.RecordSet(ctx=context, id=name, name=name, description=about, fields=fields)

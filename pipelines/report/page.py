@@ -51,7 +51,9 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "curve": Markup(plots.curve(utility)) if utility.get("curve") else None,
         "amounts": _amounts(report),
         "candidates": candidates(report),
-        "quality": {part: tracks.metrics(report.get(part) or {}) for part in ("fidelity", "diversity", "privacy")},
+        "quality": {
+            part: tracks.metrics(report.get(part) or {}) for part in ("fidelity", "diversity", "privacy")
+        },
         "columns": [_panel(panel) for panel in panels.get("columns") or []],
         "columns_left_out": panels.get("left_out", 0),
         "pairs": _pairs(panels.get("association")),
@@ -59,7 +61,8 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": _seconds(report),
         "profile": profile(report),
         "recipe": _yaml(report.get("recipe") or {}),
-        "reference": f"{report.get('name', 'NAME')}" + ("" if report.get("verdict") == "released" else f"@{report.get('version')}"),
+        "reference": f"{report.get('name', 'NAME')}"
+        + ("" if report.get("verdict") == "released" else f"@{report.get('version')}"),
     }
 
 
@@ -70,7 +73,13 @@ def figures(report: Mapping[str, Any]) -> list[dict[str, str]]:
     found = []
     lift, over = utility.get("lift"), utility.get("lift_over_classic")
     if lift:
-        found.append({"label": f"Lift in {metric}", "value": words.signed(lift["value"]), "note": f"95 %: {words.between(lift)}"})
+        found.append(
+            {
+                "label": f"Lift in {metric}",
+                "value": words.signed(lift["value"]),
+                "note": f"95 %: {words.between(lift)}",
+            }
+        )
     if over:
         note = f"95 %: {words.between(over)}"
         found.append({"label": "Lift over classic", "value": words.signed(over["value"]), "note": note})
@@ -79,7 +88,9 @@ def figures(report: Mapping[str, Any]) -> list[dict[str, str]]:
         note = f"further real rows · 95 %: {words.between(worth, words.count)}"
         found.append({"label": "Worth", "value": words.count(worth["value"]), "note": note})
     elif lift:
-        found.append({"label": "Worth in real rows", "value": "not known", "note": utility.get("worth_reason") or ""})
+        found.append(
+            {"label": "Worth in real rows", "value": "not known", "note": utility.get("worth_reason") or ""}
+        )
     made = (rows.get("synthetic") or 0) + (rows.get("rejected") or 0)
     if rows.get("synthetic"):
         share = f"{percent(rows['synthetic'] / made)} of {words.count(made)} made" if made else ""
@@ -90,7 +101,13 @@ def figures(report: Mapping[str, Any]) -> list[dict[str, str]]:
         found.append({"label": "Worst attack", "value": words.score(attack["value"]), "note": note})
     wall = _wall(report)
     if wall is not None:
-        found.append({"label": "Took", "value": words.duration(wall), "note": f"on {(report.get('cost') or {}).get('device', 'cpu')}"})
+        found.append(
+            {
+                "label": "Took",
+                "value": words.duration(wall),
+                "note": f"on {(report.get('cost') or {}).get('device', 'cpu')}",
+            }
+        )
     return found
 
 
@@ -98,8 +115,16 @@ def by_learner(utility: Mapping[str, Any]) -> dict[str, Any] | None:
     """Arms by learner: `names` and `rows` of (arm, values)."""
     table = utility.get("arms_by_learner") or {}
     names = list(dict.fromkeys(name for values in table.values() for name in values))
-    rows = [(words.ARMS.get(arm, arm), [table[arm].get(name) for name in names]) for arm in (*words.ARMS, *table) if arm in table]
-    return {"names": names, "rows": list(dict.fromkeys((arm, tuple(values)) for arm, values in rows))} if names else None
+    rows = [
+        (words.ARMS.get(arm, arm), [table[arm].get(name) for name in names])
+        for arm in (*words.ARMS, *table)
+        if arm in table
+    ]
+    return (
+        {"names": names, "rows": list(dict.fromkeys((arm, tuple(values)) for arm, values in rows))}
+        if names
+        else None
+    )
 
 
 def per_class(utility: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -122,7 +147,9 @@ def candidates(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         same = {key: one.get(key) for key in ("generator", "parameters", "amount")}
 
         def matches(other: Any, same: Mapping[str, Any] = same) -> bool:
-            return isinstance(other, Mapping) and all((other.get(key) or None) == (same[key] or None) for key in same)
+            return isinstance(other, Mapping) and all(
+                (other.get(key) or None) == (same[key] or None) for key in same
+            )
 
         status = "chosen" if matches(chosen) else "best, but not chosen" if matches(certified) else ""
         reason = validation.get("reason") or one.get("reason") or ""
@@ -156,18 +183,33 @@ def rejected(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 reasons[reason] = reasons.get(reason, 0) + number
     largest = max(reasons.values(), default=0) or 1
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
-    return [{"reason": human(reason), "count": number, "width": 100 * number / largest} for reason, number in ordered]
+    return [
+        {"reason": human(reason), "count": number, "width": 100 * number / largest}
+        for reason, number in ordered
+    ]
 
 
 def profile(report: Mapping[str, Any]) -> dict[str, Any] | None:
     """The columns as ingest understood them, as a table: `heads` and `rows`."""
     found = report.get("columns") or []
     if isinstance(found, Mapping):
-        found = found.get("columns") or [{"name": name, **(rest if isinstance(rest, Mapping) else {})} for name, rest in found.items()]
+        found = found.get("columns") or [
+            {"name": name, **(rest if isinstance(rest, Mapping) else {})} for name, rest in found.items()
+        ]
     entries = [entry for entry in found if isinstance(entry, Mapping)][:200]
     simple = (str, int, float, bool)
-    heads = list(dict.fromkeys(key for entry in entries for key, value in entry.items() if isinstance(value, simple)))
-    return {"heads": heads, "rows": [[entry.get(head) for head in heads] for entry in entries], "all": len(found)} if heads else None
+    heads = list(
+        dict.fromkeys(key for entry in entries for key, value in entry.items() if isinstance(value, simple))
+    )
+    return (
+        {
+            "heads": heads,
+            "rows": [[entry.get(head) for head in heads] for entry in entries],
+            "all": len(found),
+        }
+        if heads
+        else None
+    )
 
 
 def human(name: str) -> str:
@@ -240,9 +282,16 @@ def _pairs(association: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _seconds(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    seconds = {k: v for k, v in ((report.get("cost") or {}).get("seconds") or {}).items() if k != "wall" and v is not None}
+    seconds = {
+        k: v
+        for k, v in ((report.get("cost") or {}).get("seconds") or {}).items()
+        if k != "wall" and v is not None
+    }
     largest = max(seconds.values(), default=0) or 1
-    return [{"stage": human(name), "seconds": value, "width": 100 * value / largest} for name, value in seconds.items()]
+    return [
+        {"stage": human(name), "seconds": value, "width": 100 * value / largest}
+        for name, value in seconds.items()
+    ]
 
 
 def _wall(report: Mapping[str, Any]) -> float | None:

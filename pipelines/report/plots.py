@@ -1,4 +1,4 @@
-"""The report's plots as inline SVG. Colours become CSS variables, so that one page serves screen, dark mode and print."""
+"""The report's plots as inline SVG. Colours become CSS variables: one page for screen, dark mode and print."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ _VARIABLES = {
     **{colour: f"var(--series-{number})" for number, colour in enumerate(SERIES, 1)},
 }
 _MARKERS = "osD^vP"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 11,
     "text.parse_math": False,  # a column may be called `$`
@@ -101,12 +101,16 @@ def curve(utility: Mapping[str, Any]) -> str:
         rows = [point["rows"] for point in points]
         low, high = ([p.get(end, p["value"]) for p in points] for end in ("low", "high"))
         axes.fill_between(rows, low, high, color=REAL, alpha=0.18, linewidth=0)
-        axes.plot(rows, [p["value"] for p in points], "o-", color=REAL, markersize=4.5, label="real rows alone")
+        axes.plot(
+            rows, [p["value"] for p in points], "o-", color=REAL, markersize=4.5, label="real rows alone"
+        )
         reached = half.get("augmented")
         if reached:
             x, y = half["rows"], reached["value"]
             error = [[max(0, y - reached.get("low", y))], [max(0, reached.get("high", y) - y)]]
-            axes.errorbar([x], [y], error, fmt="D", color=SYNTHETIC, capsize=3, label="half of them + synthetic rows")
+            axes.errorbar(
+                [x], [y], error, fmt="D", color=SYNTHETIC, capsize=3, label="half of them + synthetic rows"
+            )
             value = found.get("value")
             if isinstance(value, (int, float)) and value > 0:
                 axes.plot([x, x + value], [y, y], "--", color=SYNTHETIC, linewidth=1.2)
@@ -125,7 +129,9 @@ def curve(utility: Mapping[str, Any]) -> str:
         axes.set_xlabel("real rows")
         axes.set_ylabel(metric)
         axes.margins(x=0.08)
-        drawing.figure.legend(loc="outside upper left", ncols=2, fontsize=10, handletextpad=0.4, columnspacing=1.2)
+        drawing.figure.legend(
+            loc="outside upper left", ncols=2, fontsize=10, handletextpad=0.4, columnspacing=1.2
+        )
     return drawing.svg
 
 
@@ -178,7 +184,9 @@ def histogram(panel: Mapping[str, Any]) -> str:
         axes.tick_params(labelsize=9.5, length=3)
         if panel.get("type") == "date":
             ends = np.array(axes.get_xlim())[[0, 1]] * [1, 1]
-            ticks = np.linspace(edges[0] + 0.1 * (edges[-1] - edges[0]), edges[-1] - 0.1 * (edges[-1] - edges[0]), 2)
+            ticks = np.linspace(
+                edges[0] + 0.1 * (edges[-1] - edges[0]), edges[-1] - 0.1 * (edges[-1] - edges[0]), 2
+            )
             axes.set_xticks(ticks, [_day(tick) for tick in ticks])
             axes.set_xlim(*ends)
         else:
@@ -189,7 +197,9 @@ def histogram(panel: Mapping[str, Any]) -> str:
     return drawing.svg
 
 
-def heat(names: Sequence[str], matrix: Sequence[Sequence[float]], title: str, *, difference: bool = False) -> str:
+def heat(
+    names: Sequence[str], matrix: Sequence[Sequence[float]], title: str, *, difference: bool = False
+) -> str:
     """A square of associations in [0, 1]; `difference`: in [-1, 1], blue where synthetic rows have less."""
     size = len(names)
     shown = [f"{_cut(name)} {number}" for number, name in enumerate(names, 1)]
@@ -197,7 +207,11 @@ def heat(names: Sequence[str], matrix: Sequence[Sequence[float]], title: str, *,
     with drawn(side + 1.5, side + 0.75, f"{title}: association of {size} columns in pairs") as drawing:
         axes = drawing.figure.subplots()
         axes.grid(False)
-        scale = {"vmin": -0.5, "vmax": 0.5, "cmap": "RdBu_r"} if difference else {"vmin": 0, "vmax": 1, "cmap": "cividis"}
+        scale = (
+            {"vmin": -0.5, "vmax": 0.5, "cmap": "RdBu_r"}
+            if difference
+            else {"vmin": 0, "vmax": 1, "cmap": "cividis"}
+        )
         image = axes.imshow(np.array(matrix, dtype=float), interpolation="none", aspect="equal", **scale)
         axes.set_yticks(range(size), shown, fontsize=9)
         axes.set_xticks(range(size), [str(n) for n in range(1, size + 1)], fontsize=7.5 if size > 12 else 9)

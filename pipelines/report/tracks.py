@@ -1,5 +1,6 @@
 """Values on an axis: dots with intervals, and values between their floor and ceiling, as percentages of a width."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,13 +39,19 @@ def arms(utility: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def lifts(utility: Mapping[str, Any]) -> dict[str, Any] | None:
     """The two differences on one axis around zero."""
-    names = {"lift": "over real rows alone", "lift_over_classic": "over classic augmentation"}
+    names = {"lift": "over real rows alone", "lift_over_classic": "over the classic ways"}
     values = {key: utility[key] for key in names if (utility.get(key) or {}).get("value") is not None}
     if not values:
         return None
     axis = _axis([0.0, *(end for interval in values.values() for end in _ends(interval))])
     rows = [
-        {"name": names[key], "kind": key, "text": words.signed(i["value"]), "between": words.between(i), **_placed(i, axis)}
+        {
+            "name": names[key],
+            "kind": key,
+            "text": words.signed(i["value"]),
+            "between": words.between(i),
+            **_placed(i, axis),
+        }
         for key, i in values.items()
     ]
     return {"rows": rows, "ticks": _ticks(axis, signed=True), "line": _at(0.0, axis)}
@@ -66,8 +73,8 @@ def metrics(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             worse = ceiling > floor if metric.get("better") == "lower" else ceiling < floor
             if not worse:
                 row["missing"] = (
-                    f"{words.score(value)}, but its controls cannot be told apart here (fresh real rows {words.score(floor)}, "
-                    f"known-bad {words.score(ceiling)}), so it says nothing about these rows"
+                    f"{words.score(value)}, but its controls cannot be told apart here (real rows "
+                    f"{words.score(floor)}, known-bad {words.score(ceiling)}), so it says nothing about these rows"
                 )
             else:
                 share = (value - floor) / (ceiling - floor)
@@ -78,7 +85,10 @@ def metrics(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                 noise = metric.get("noise")
                 if noise:
                     half = abs(2 * noise / (ceiling - floor)) * (CEILING_AT - FLOOR_AT)
-                    row["noise"] = (round(max(0.0, FLOOR_AT - half), 2), round(min(100.0, FLOOR_AT + half), 2))
+                    row["noise"] = (
+                        round(max(0.0, FLOOR_AT - half), 2),
+                        round(min(100.0, FLOOR_AT + half), 2),
+                    )
         rows.append(row)
     return rows
 
@@ -106,7 +116,7 @@ def _ticks(axis: tuple[float, float], signed: bool = False) -> list[dict[str, An
     from matplotlib.ticker import MaxNLocator
 
     values = [float(v) for v in MaxNLocator(4).tick_values(*axis) if axis[0] <= v <= axis[1]]
-    step = min((b - a for a, b in zip(values, values[1:], strict=False)), default=1.0)
+    step = min((b - a for a, b in itertools.pairwise(values)), default=1.0)
     digits = next((d for d in range(6) if abs(round(step, d) - step) < step * 1e-6), 6)
     write = words.signed if signed else words.score
     return [{"at": _at(value, axis), "text": write(value, digits)} for value in values]

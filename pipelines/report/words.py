@@ -15,8 +15,8 @@ METRICS = {
 }
 
 METRICS_EXPLAINED = {
-    "roc_auc": "the chance that a random positive row is scored above a random negative one; 0.5 is guessing, 1 is perfect",
-    "average_precision": "precision averaged over all thresholds, for rare positives; guessing scores their share, 1 is perfect",
+    "roc_auc": "the chance that a positive row is scored above a negative one; 0.5 is guessing, 1 is perfect",
+    "average_precision": "precision over all thresholds, for rare positives; guessing scores their share, 1 is perfect",
     "macro_f1": "F1 (the balance of precision and recall) averaged over classes, each counting the same; 1 is perfect",
     "balanced_accuracy": "the share of rows got right, averaged over classes; 1 is perfect",
     "accuracy": "the share of rows got right",
@@ -27,7 +27,7 @@ METRICS_EXPLAINED = {
 ARMS = {
     "real": "real rows alone",
     "duplicates": "real + duplicated rows",
-    "classic": "real + classic augmentation",
+    "classic": "real + classic ways",
     "synthetic_only": "synthetic rows alone",
     "augmented": "real + synthetic",
     "classic_augmented": "real + classic + synthetic",
@@ -66,7 +66,9 @@ def score(value: Any, digits: int = 3) -> str:
         return "–"
     if abs(value) >= 1000:
         return count(value)
-    if value and abs(value) < 2 * 10**-digits:
+    if value == 0:
+        return "0"
+    if abs(value) < 2 * 10**-digits:
         digits = min(6, 1 - math.floor(math.log10(abs(value))))
     return f"{value:.{digits}f}".replace("-", _MINUS)
 
@@ -175,6 +177,8 @@ def verdict(report: Mapping[str, Any]) -> str:
         if report.get("effect") == "helps":
             return "Released."
         return "Released, since the recipe's gates allow it."
+    if not (report.get("rows") or {}).get("synthetic"):
+        return "Not released: there are no synthetic rows."
     if failed:
         names = ", ".join(failed)
         return f"Not released: the {names} gate{'s' if len(failed) > 1 else ''} failed."
@@ -199,7 +203,11 @@ def worth(report: Mapping[str, Any]) -> str:
     if found.get("value") is None:
         return f"Their worth in real rows is not known: {reason or 'it was not measured'}."
     half = (utility.get("half") or {}).get("rows")
-    start = f"For someone with half of the real rows ({count(half)})" if half else "For someone with half of the real rows"
+    start = (
+        f"For someone with half of the real rows ({count(half)})"
+        if half
+        else "For someone with half of the real rows"
+    )
     value = found["value"]
     much = f"more than {value.lstrip('> ')}" if isinstance(value, str) else f"about {count(value)}"
     if not isinstance(value, str) and value <= 0:
@@ -210,17 +218,17 @@ def worth(report: Mapping[str, Any]) -> str:
 def limits(report: Mapping[str, Any]) -> list[str]:
     """What a reader must not conclude, one sentence each."""
     said = [
-        "The effect holds for classifiers like the ones measured here, on rows like these; on others it must be measured again.",
+        "The effect holds for learners like the ones measured here, on rows like these; elsewhere, measure it again.",
         "Synthetic rows carry the errors and the bias of the real ones, and may add their own.",
     ]
     if report.get("privacy_exempt"):
         said.append(
-            "These synthetic rows were made by editing real ones and resemble them by design: treat them like the real rows."
+            "These synthetic rows are edited real ones and resemble them by design: treat them like the real rows."
         )
     elif report.get("privacy"):
         names = [str(name).replace("_", " ") for name in report["privacy"]]
         said.append(
-            f"The attacks that were tried ({', '.join(names)}) are listed with their outcome; an attack that failed here does "
-            "not show that every other would. This is no privacy guarantee."
+            f"Only these were tried against privacy: {', '.join(names)}. An attack that failed here does not show "
+            "that every other would; this is no guarantee."
         )
     return said

@@ -21,7 +21,12 @@ _OTHER_CODE = 30  # categories told apart in associations
 
 
 def panels(
-    schema: Schema, task: Task, *, train: pd.DataFrame, synthetic: pd.DataFrame, fresh: pd.DataFrame | None = None
+    schema: Schema,
+    task: Task,
+    *,
+    train: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    fresh: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Histograms, bars and association matrices.
 
@@ -51,7 +56,9 @@ def _column(column: Column, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
         shape, shares = _bars({name: values.dropna().astype(str) for name, values in series.items()})
     else:
         values = {name: numbers(part) for name, part in series.items()}
-        shape, shares = _histogram({name: part[np.isfinite(part)] for name, part in values.items()}, column.type)
+        shape, shares = _histogram(
+            {name: part[np.isfinite(part)] for name, part in values.items()}, column.type
+        )
     distance = {
         name: 0.5 * abs(missing[name] - missing["real"])
         + 0.5 * float(np.abs(share * (1 - missing[name]) - shares["real"] * (1 - missing["real"])).sum())
@@ -82,9 +89,7 @@ def _bars(series: dict[str, pd.Series]) -> tuple[dict[str, Any], dict[str, np.nd
     return {"kind": "bars", "labels": [*shown, OTHER]}, shares
 
 
-def _histogram(
-    values: dict[str, np.ndarray], kind: str
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _histogram(values: dict[str, np.ndarray], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Shared bins. The outer ones hold everything beyond the middle 99 % of the real values."""
     real = values["real"]
     if not len(real):
@@ -96,7 +101,9 @@ def _histogram(
             edges = np.arange(low, high + 2) - 0.5
         elif low == high:
             width = max(abs(low) * 0.05, 0.5)
-            edges = np.array([low - width, low + width]) if len(distinct) == 1 else np.linspace(*_ends(real), 11)
+            edges = (
+                np.array([low - width, low + width]) if len(distinct) == 1 else np.linspace(*_ends(real), 11)
+            )
         else:
             middle = real[(real >= low) & (real <= high)]
             bins = min(MAX_BINS, max(8, len(np.histogram_bin_edges(middle, "sturges")) * 2))
@@ -174,7 +181,9 @@ def associated(first: tuple[str, np.ndarray], second: tuple[str, np.ndarray]) ->
     if first[0] == "category" and second[0] == "number":
         first, second = second, first
     (kind, a), (other, b) = first, second
-    there = (np.isfinite(a) if kind == "number" else a >= 0) & (np.isfinite(b) if other == "number" else b >= 0)
+    there = (np.isfinite(a) if kind == "number" else a >= 0) & (
+        np.isfinite(b) if other == "number" else b >= 0
+    )
     a, b = a[there], b[there]
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0

@@ -27,7 +27,9 @@ def people(count: int, seed: int, wrong: float = 0.0) -> pd.DataFrame:
     """Rows of many kinds of columns; `wrong` shifts them away from what they should be."""
     random = np.random.default_rng(seed)
     age = np.clip(random.gamma(9, 4 + wrong, count), 17, 90).round()
-    education = random.choice(["primary", "secondary", "bachelor", "master", "doctorate"], count, p=[0.1, 0.4, 0.3, 0.15, 0.05])
+    education = random.choice(
+        ["primary", "secondary", "bachelor", "master", "doctorate"], count, p=[0.1, 0.4, 0.3, 0.15, 0.05]
+    )
     gain = np.where(random.random(count) < 0.9 - wrong, 0.0, random.lognormal(8, 1.2, count))
     churn = (age / 60 + (education == "primary") + random.normal(0, 0.5 + wrong, count)) > 1.3
     frame = pd.DataFrame(
@@ -35,7 +37,9 @@ def people(count: int, seed: int, wrong: float = 0.0) -> pd.DataFrame:
             "age": pd.array(age.astype(int), dtype="Int64"),
             "education": education.astype(object),
             "capital_gain": gain,
-            "joined": (np.datetime64("2019-03-01") + random.integers(0, 1500, count)).astype("datetime64[us]"),
+            "joined": (np.datetime64("2019-03-01") + random.integers(0, 1500, count)).astype(
+                "datetime64[us]"
+            ),
             "newsletter": pd.array(random.random(count) < 0.3 + wrong, dtype="boolean"),
             "monthly spend, in euros and including all taxes": random.normal(60, 20, count) + 10 * churn,
             "country_of_residence": random.choice([f"country {n}" for n in range(30)], count).astype(object),
@@ -52,7 +56,9 @@ def drawn_panels() -> dict[str, Any]:
     train = people(900, 1)
     columns = tuple(Column(name=name, type=kind) for name, kind in zip(train, kinds, strict=True))  # type: ignore[arg-type]
     schema = Schema(columns=columns, target="churn")
-    task = Task(target="churn", type="classification", metric="roc_auc", classes=("left", "stayed"), positive="left")
+    task = Task(
+        target="churn", type="classification", metric="roc_auc", classes=("left", "stayed"), positive="left"
+    )
     found = panels(schema, task, train=train, synthetic=people(900, 2, 0.15), fresh=people(400, 3))
     return json.loads(json.dumps(found, allow_nan=False))
 
@@ -65,7 +71,13 @@ def minimal_report() -> dict[str, Any]:
         "name": "tiny",
         "created": "2026-11-01T10:15:00+00:00",
         "recipe": {"name": "tiny", "source": {"kind": "table", "path": "tiny.csv"}},
-        "task": {"target": "y", "type": "classification", "metric": "macro_f1", "classes": ["a", "b", "c"], "positive": None},
+        "task": {
+            "target": "y",
+            "type": "classification",
+            "metric": "macro_f1",
+            "classes": ["a", "b", "c"],
+            "positive": None,
+        },
         "chosen": None,
         "certified": None,
         "verdict": "withheld",
@@ -97,7 +109,10 @@ def minimal_report() -> dict[str, Any]:
                 "generator": "ctgan",
                 "parameters": {},
                 "amount": None,
-                "validation": {"lift": None, "reason": "ctgan cannot learn from 80 rows: at least 100 are needed"},
+                "validation": {
+                    "lift": None,
+                    "reason": "ctgan cannot learn from 80 rows: at least 100 are needed",
+                },
                 "rows": {"sampled": 0, "kept": 0},
                 "rejected": {},
                 "seconds": {},
@@ -109,7 +124,15 @@ def minimal_report() -> dict[str, Any]:
         "columns": [],
         "warnings": [],
         "notes": [],
-        "gates": [{"gate": "lift", "value": None, "threshold": 0.0, "passed": False, "what": "there is no augmented arm to measure"}],
+        "gates": [
+            {
+                "gate": "lift",
+                "value": None,
+                "threshold": 0.0,
+                "passed": False,
+                "what": "there is no augmented arm to measure",
+            }
+        ],
         "cost": {"seconds": {"ingest": 0.1}, "peak_memory_bytes": 2e8, "device": "cpu", "energy_wh": None},
     }
 
@@ -117,7 +140,10 @@ def minimal_report() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def full_report() -> dict[str, Any]:
     """Everything that a report can hold."""
-    metric = {"better": "lower", "what": "mean distance between the real and the synthetic distribution of a column"}
+    metric = {
+        "better": "lower",
+        "what": "mean distance between the real and the synthetic distribution of a column",
+    }
     return {
         "version": "20261101T101500Z-9f8e7d",
         "name": "customer-churn",
@@ -128,9 +154,25 @@ def full_report() -> dict[str, Any]:
             "task": {"target": "churn"},
             "amount": {"ratio": [0.25, 1.0]},
         },
-        "task": {"target": "churn", "type": "classification", "metric": "roc_auc", "classes": ["left", "stayed"], "positive": "left"},
-        "chosen": {"generator": "tvae", "parameters": {"epochs": 300}, "amount": {"ratio": 0.25}, "label": "tvae(epochs=300)"},
-        "certified": {"generator": "tvae", "parameters": {"epochs": 300}, "amount": {"ratio": 0.25}, "label": "tvae(epochs=300)"},
+        "task": {
+            "target": "churn",
+            "type": "classification",
+            "metric": "roc_auc",
+            "classes": ["left", "stayed"],
+            "positive": "left",
+        },
+        "chosen": {
+            "generator": "tvae",
+            "parameters": {"epochs": 300},
+            "amount": {"ratio": 0.25},
+            "label": "tvae(epochs=300)",
+        },
+        "certified": {
+            "generator": "tvae",
+            "parameters": {"epochs": 300},
+            "amount": {"ratio": 0.25},
+            "label": "tvae(epochs=300)",
+        },
         "verdict": "released",
         "effect": "helps",
         "rows": {"train": 3600, "validation": 1200, "test": 1200, "synthetic": 1200, "rejected": 143},
@@ -153,27 +195,75 @@ def full_report() -> dict[str, Any]:
             "classic_chosen": "class_weights",
             "lift": {"value": 0.0213, "low": 0.0081, "high": 0.0342},
             "lift_over_classic": {"value": 0.0161, "low": 0.0012, "high": 0.031},
-            "per_class": {"left": {"real": 0.71, "augmented": 0.76}, "stayed": {"real": 0.93, "augmented": 0.929}},
+            "per_class": {
+                "left": {"real": 0.71, "augmented": 0.76},
+                "stayed": {"real": 0.93, "augmented": 0.929},
+            },
             "worth_real_rows": {"value": 640, "low": 210, "high": 1130},
             "worth_reason": None,
             "curve": [
-                {"rows": rows, **interval(0.79 + 0.026 * np.log2(rows / 1200), 0.016)} for rows in (2400, 3000, 3600, 4200, 4800)
+                {"rows": rows, **interval(0.79 + 0.026 * np.log2(rows / 1200), 0.016)}
+                for rows in (2400, 3000, 3600, 4200, 4800)
             ],
             "half": {"rows": 2400, "real": interval(0.816, 0.016), "augmented": interval(0.8247, 0.015)},
         },
         "fidelity": {
             "column_shapes": {**metric, "value": 0.052, "floor": 0.017, "ceiling": 0.41},
-            "pair_trends": {**metric, "value": 0.09, "floor": 0.02, "ceiling": 0.15, "what": "mean error of what holds between two columns"},
-            "detection": {"value": 0.78, "floor": 0.5, "ceiling": 0.99, "better": "lower", "what": "AUC of a boosted tree that tells synthetic rows from real ones; 0.5: it cannot"},
-            "density": {"value": 1.21, "floor": 1.0, "ceiling": 0.3, "better": "higher", "what": "how many real rows' neighbourhoods a synthetic row lies in, against what is expected of real rows"},
+            "pair_trends": {
+                **metric,
+                "value": 0.09,
+                "floor": 0.02,
+                "ceiling": 0.15,
+                "what": "mean error of what holds between two columns",
+            },
+            "detection": {
+                "value": 0.78,
+                "floor": 0.5,
+                "ceiling": 0.99,
+                "better": "lower",
+                "what": "AUC of a boosted tree that tells synthetic rows from real ones; 0.5: it cannot",
+            },
+            "density": {
+                "value": 1.21,
+                "floor": 1.0,
+                "ceiling": 0.3,
+                "better": "higher",
+                "what": "how many real rows' neighbourhoods a synthetic row lies in, against what is expected",
+            },
         },
         "diversity": {
-            "coverage": {"value": 0.82, "floor": 0.95, "ceiling": 0.2, "better": "higher", "what": "share of train rows that have a synthetic row among their nearest neighbours"},
-            "distinct_rows": {"value": 1.0, "floor": 1.0, "ceiling": 1.0, "better": "higher", "what": "share of rows that are left when repeated ones are counted once"},
+            "coverage": {
+                "value": 0.82,
+                "floor": 0.95,
+                "ceiling": 0.2,
+                "better": "higher",
+                "what": "share of train rows that have a synthetic row among their nearest neighbours",
+            },
+            "distinct_rows": {
+                "value": 1.0,
+                "floor": 1.0,
+                "ceiling": 1.0,
+                "better": "higher",
+                "what": "share of rows that are left when repeated ones are counted once",
+            },
         },
         "privacy": {
-            "copies": {"value": 0.0008, "floor": 0.001, "ceiling": 0.92, "noise": 0.001, "better": "lower", "what": "share of synthetic rows that equal a train row which stands only once in train"},
-            "worst_attack": {"value": 0.523, "floor": 0.508, "ceiling": 0.97, "noise": 0.011, "better": "lower", "what": "the best of three membership attacks: AUC of telling train rows from held-out ones"},
+            "copies": {
+                "value": 0.0008,
+                "floor": 0.001,
+                "ceiling": 0.92,
+                "noise": 0.001,
+                "better": "lower",
+                "what": "share of synthetic rows that equal a train row which stands only once in train",
+            },
+            "worst_attack": {
+                "value": 0.523,
+                "floor": 0.508,
+                "ceiling": 0.97,
+                "noise": 0.011,
+                "better": "lower",
+                "what": "the best of three membership attacks: AUC of telling train rows from held-out ones",
+            },
         },
         "privacy_exempt": False,
         "panels": drawn_panels(),
@@ -210,7 +300,13 @@ def full_report() -> dict[str, Any]:
             }
         ],
         "amounts": [
-            {"generator": generator, "amount": f"ratio {ratio}", "rows": round(3600 * ratio), **interval(lift, 0.012), "se": 0.006}
+            {
+                "generator": generator,
+                "amount": f"ratio {ratio}",
+                "rows": round(3600 * ratio),
+                **interval(lift, 0.012),
+                "se": 0.006,
+            }
             for generator, ratio, lift in (
                 ("tvae(epochs=300)", 0.25, 0.019),
                 ("tvae(epochs=300)", 1.0, 0.011),
@@ -222,18 +318,51 @@ def full_report() -> dict[str, Any]:
         "folds": 1,
         "columns": [
             {"name": "age", "type": "integer", "missing": 0, "distinct": 71, "example": "38"},
-            {"name": "education", "type": "category", "missing": 0, "distinct": 5, "example": "<secondary> & more"},
+            {
+                "name": "education",
+                "type": "category",
+                "missing": 0,
+                "distinct": 5,
+                "example": "<secondary> & more",
+            },
             {"name": "capital_gain", "type": "number", "missing": 0.08, "distinct": 412, "example": "0.0"},
         ],
         "warnings": ["column 'comment' holds e-mail addresses; it is not learned, but the real rows keep it"],
         "notes": ["ctgan was left out: the budget of 2 h was spent"],
         "gates": [
-            {"gate": "lift", "value": 0.0081, "threshold": 0.0, "passed": True, "what": "lift.low must be above the threshold"},
-            {"gate": "copies", "value": 0.0008, "threshold": 0.008, "passed": True, "what": "at most the held-out floor, its noise and the margin"},
-            {"gate": "worst_attack", "value": 0.523, "threshold": 0.55, "passed": True, "what": "at most the held-out floor, its noise and the margin"},
+            {
+                "gate": "lift",
+                "value": 0.0081,
+                "threshold": 0.0,
+                "passed": True,
+                "what": "lift.low must be above the threshold",
+            },
+            {
+                "gate": "copies",
+                "value": 0.0008,
+                "threshold": 0.008,
+                "passed": True,
+                "what": "at most the held-out floor, its noise and the margin",
+            },
+            {
+                "gate": "worst_attack",
+                "value": 0.523,
+                "threshold": 0.55,
+                "passed": True,
+                "what": "at most the held-out floor, its noise and the margin",
+            },
         ],
         "cost": {
-            "seconds": {"ingest": 0.8, "split": 0.3, "fit": 211.4, "sample": 4.2, "screen": 8.1, "assess": 64.0, "certify": 41.0, "wall": 334.0},
+            "seconds": {
+                "ingest": 0.8,
+                "split": 0.3,
+                "fit": 211.4,
+                "sample": 4.2,
+                "screen": 8.1,
+                "assess": 64.0,
+                "certify": 41.0,
+                "wall": 334.0,
+            },
             "peak_memory_bytes": 1_230_000_000,
             "device": "cpu",
             "energy_wh": None,
@@ -250,7 +379,8 @@ class Seen:
     width: int = 0  # of the document, in CSS pixels
     wider: list[str] = field(default_factory=list)  # elements that stick out of the window
     text: str = ""
-    image: bytes = b""
+    image: bytes = b""  # PNG of the whole page
+    printed: bytes = b""  # PDF on A4
 
 
 class Chromium:
@@ -260,8 +390,18 @@ class Chromium:
         from websockets.sync.client import connect
 
         self._process = subprocess.Popen(
-            [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0"]
-            + [f"--user-data-dir={folder}", "--no-first-run", "--hide-scrollbars", "about:blank"],
+            [
+                program,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--remote-debugging-port=0",
+                f"--user-data-dir={folder}",
+                "--no-first-run",
+                "--hide-scrollbars",
+                "about:blank",
+            ],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -275,11 +415,15 @@ class Chromium:
         self._process.terminate()
         self._process.wait(10)
 
-    def look(self, page: Path, width: int, scripts: bool = True, dark: bool = False) -> Seen:
+    def look(
+        self, page: Path, width: int, scripts: bool = True, dark: bool = False, media: str = "screen"
+    ) -> Seen:
         """Open a page in a window of this width (390 as a phone) and report what happened."""
         seen = Seen()
         target = self._call("Target.createTarget", {"url": "about:blank"}, None, seen)["targetId"]
-        session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True}, None, seen)["sessionId"]
+        session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True}, None, seen)[
+            "sessionId"
+        ]
 
         def ask(method: str, **parameters: Any) -> dict[str, Any]:
             return self._call(method, parameters, session, seen)
@@ -289,8 +433,8 @@ class Chromium:
         phone = width < 600
         ask("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=phone)
         ask("Emulation.setScriptExecutionDisabled", value=not scripts)
-        if dark:
-            ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
         ask("Page.navigate", url=page.as_uri())
         self._wait("Page.loadEventFired", seen)
 
@@ -306,12 +450,20 @@ class Chromium:
         )
         shot = ask("Page.captureScreenshot", captureBeyondViewport=True)
         seen.image = base64.b64decode(shot["data"])
+        seen.printed = base64.b64decode(ask("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
         self._call("Target.closeTarget", {"targetId": target}, None, seen)
         return seen
 
-    def _call(self, method: str, parameters: dict[str, Any], session: str | None, seen: Seen) -> dict[str, Any]:
+    def _call(
+        self, method: str, parameters: dict[str, Any], session: str | None, seen: Seen
+    ) -> dict[str, Any]:
         self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
+        message = {
+            "id": self._number,
+            "method": method,
+            "params": parameters,
+            **({"sessionId": session} if session else {}),
+        }
         self._socket.send(json.dumps(message))
         while True:
             answer = json.loads(self._socket.recv(timeout=30))

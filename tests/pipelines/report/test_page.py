@@ -38,17 +38,34 @@ def test_a_report_fits_and_needs_no_network(
 def test_the_answer_comes_first(chromium: Any, full_report: dict[str, Any], tmp_path: Path) -> None:
     text = shown(chromium, full_report, tmp_path, 1280).text
     assert (
-        "A classifier trained with 1,200 synthetic rows scores +0.021 ROC AUC (95 % interval +0.008 to +0.034) on real, "
-        "unseen rows: it helps. Released."
+        "A classifier trained with 1,200 synthetic rows scores +0.021 ROC AUC (95 % interval +0.008 to +0.034) "
+        "on real, unseen rows: it helps. Released."
     ) in text[:400]
-    for said in ("about 640 further real rows", "0.883", "tvae(epochs=300)", "stopped by its budget", "no time was left"):
+    for said in (
+        "about 640 further real rows",
+        "0.883",
+        "tvae(epochs=300)",
+        "stopped by its budget",
+        "no time was left",
+    ):
         assert said in text
     assert "its controls cannot be told apart here" in text  # distinct_rows: floor and ceiling are equal
 
 
-def test_it_reads_without_scripts_and_in_the_dark(chromium: Any, full_report: dict[str, Any], tmp_path: Path) -> None:
+def test_it_reads_without_scripts_and_in_the_dark(
+    chromium: Any, full_report: dict[str, Any], tmp_path: Path
+) -> None:
     seen = shown(chromium, full_report, tmp_path, 390, scripts=False, dark=True)
     assert "Does a classifier get better?" in seen.text and "Copy" not in seen.text.split()
+
+
+def test_it_prints_on_paper(chromium: Any, full_report: dict[str, Any], tmp_path: Path) -> None:
+    seen = shown(chromium, full_report, tmp_path, 720, media="print", dark=True)  # A4 without its margins
+    assert (
+        "Copy" not in seen.text.split() and "Does it help?" not in seen.text
+    )  # no buttons, no links to jump
+    pages = len(re.findall(rb"/Type\s*/Page\b", seen.printed))
+    assert seen.printed.startswith(b"%PDF") and 3 <= pages <= 15
 
 
 def test_hostile_texts_stay_texts(chromium: Any, full_report: dict[str, Any], tmp_path: Path) -> None:
@@ -67,12 +84,14 @@ def test_hostile_texts_stay_texts(chromium: Any, full_report: dict[str, Any], tm
 
 def test_withheld_says_what_failed(minimal_report: dict[str, Any]) -> None:
     html = page.render(minimal_report)
-    assert "No synthetic rows could be made and measured. Not released: the lift gate failed." in html
+    assert "No synthetic rows could be made and measured. Not released: there are no synthetic rows." in html
     assert "at least 100 are needed" in html and "no candidate made any rows" in html
 
 
 def test_an_almost_empty_report_renders() -> None:
-    assert "<h1>" in page.render({"name": "x", "rows": {}, "verdict": "withheld", "effect": "no measurable effect"})
+    assert "<h1>" in page.render(
+        {"name": "x", "rows": {}, "verdict": "withheld", "effect": "no measurable effect"}
+    )
 
 
 def test_equal_reports_give_equal_pages_without_repeated_ids(full_report: dict[str, Any]) -> None:

@@ -1,0 +1,115 @@
+"""The sentences: what a person reads must follow from the numbers."""
+
+from typing import Any
+
+import pytest
+
+from leaven.pipelines.report import words
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    return {
+        "task": {"type": "classification", "metric": "macro_f1"},
+        "chosen": {"generator": "tvae", "parameters": {}, "amount": {"ratio": 1.0}},
+        "verdict": "released",
+        "effect": "helps",
+        "rows": {"synthetic": 1200},
+        "utility": {"metric": "macro_f1", "lift": {"value": 0.0213, "low": 0.0081, "high": 0.0342}},
+        "gates": [{"gate": "lift", "passed": True}],
+        **changes,
+    }
+
+
+def test_released() -> None:
+    assert words.answer(report()) == (
+        "A classifier trained with 1,200 synthetic rows scores +0.021 macro-F1 (95 % interval +0.008 to +0.034) on "
+        "real, unseen rows: it helps. Released."
+    )
+
+
+def test_no_effect_is_not_called_help() -> None:
+    said = words.answer(
+        report(
+            effect="no measurable effect",
+            verdict="withheld",
+            utility={"metric": "macro_f1", "lift": {"value": 0.0002, "low": -0.01, "high": 0.011}},
+            gates=[{"gate": "lift", "passed": False}, {"gate": "copies", "passed": False}],
+        )
+    )
+    assert "scores 0.000 macro-F1 (95 % interval −0.010 to +0.011)" in said and "helps" not in said
+    assert said.endswith("no measurable effect. Not released: the lift, copies gates failed.")
+
+
+def test_help_may_still_be_withheld() -> None:
+    said = words.answer(report(verdict="withheld", gates=[{"gate": "worst_attack", "passed": False}]))
+    assert said.endswith("it helps. Not released: the worst_attack gate failed.")
+
+
+def test_nothing_chosen_is_said() -> None:
+    said = words.answer(report(chosen=None, verdict="withheld"))
+    assert "no candidate beat real rows alone" in said and said.endswith(
+        "Not released: no candidate was chosen."
+    )
+
+
+def test_a_model_for_regression() -> None:
+    lift = {"value": -0.1, "low": -0.2, "high": -0.05}
+    said = words.answer(
+        report(effect="hurts", task={"type": "regression"}, utility={"metric": "r2", "lift": lift})
+    )
+    assert said.startswith("A model trained") and "−0.100 R²" in said and "it hurts" in said
+
+
+def test_worth() -> None:
+    def said(**utility: Any) -> str:
+        return words.worth({"utility": {"half": {"rows": 2400}, **utility}})
+
+    assert "about 640 further real rows (95 % interval 210 to 1,130)" in said(
+        worth_real_rows={"value": 640.2, "low": 210, "high": 1130}
+    )
+    assert "more than 2,400 further" in said(
+        worth_real_rows={"value": "> 2,400", "low": 900, "high": "> 2,400"}
+    )
+    assert "no further real rows" in said(worth_real_rows={"value": 0, "low": 0, "high": 50})
+    assert said(worth_real_rows=None, worth_reason="the curve is too noisy").endswith(
+        "not known: the curve is too noisy."
+    )
+    assert "too few" in said(worth_real_rows={"value": None, "reason": "too few rows"})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (0.0, "0"),
+        (0.0008, "0.00080"),
+        (0.52349, "0.523"),
+        (-3.0, "−3.000"),
+        (12345.6, "12,346"),
+        ("> 3", "> 3"),
+    ],
+)
+def test_score(value: Any, text: str) -> None:
+    assert words.score(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.6, "9.6 s"), (59.7, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (None, "–")],
+)
+def test_duration(seconds: Any, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+def test_amounts() -> None:
+    assert words.amount({"ratio": 0.25}) == "0.25 × the real rows"
+    assert words.amount({"ratio": [0.25, 1.0], "where": []}) == "0.25 or 1 × the real rows"
+    assert words.amount({"per_class": {"fraud": 5000}}) == "5,000 of fraud"
+    assert words.amount({"balance": True}).startswith("every class") and words.amount(None) == "–"
+
+
+def test_limits_promise_nothing() -> None:
+    said = " ".join(words.limits(report(privacy={"copies": {}, "worst_attack": {}})))
+    assert "copies, worst attack" in said and "no guarantee" in said
+    assert "edited real ones" in " ".join(words.limits(report(privacy_exempt=True)))
