@@ -122,7 +122,8 @@ class TableGenerator(Generator):
         ready = self._ready
         assert self.schema is not None
         possible.check(conditions, ready, self.schema)
-        parts, kept, made, turn = [], 0, 0, 0
+        parts: list[pd.DataFrame] = []
+        kept = made = turn = 0
         alone = np.zeros(len(conditions) + len(self.constraints), dtype=int)  # rows that meet each one
         while kept < count or not parts:
             rate = min(1.0, (kept + 1) / made) if made else 1.0

@@ -4,7 +4,6 @@ Only the look is kept: what all train identifiers have in common at either end, 
 """
 
 import hashlib
-import os.path
 import re
 from typing import Literal
 
@@ -81,9 +80,15 @@ def _texts(values: pd.Series, salt: str) -> Pattern:
         return Pattern(form="uuid", hyphens="-" in distinct[0], upper=letters.upper() == letters, salt=salt)
     prefix = suffix = ""
     if len(distinct) > 1:  # what a single identifier begins with would be itself
-        prefix = os.path.commonprefix(distinct).rstrip(_DIGITS)
+        prefix = _common(distinct).rstrip(_DIGITS)
         shortest = min(len(value) for value in distinct)
-        suffix = os.path.commonprefix([value[::-1] for value in distinct])[::-1].lstrip(_DIGITS)
+        suffix = _common([value[::-1] for value in distinct])[::-1].lstrip(_DIGITS)
         suffix = suffix[max(0, len(prefix) + len(suffix) - shortest) :]
     longest = max((len(value) for value in distinct), default=0)
     return Pattern(form="text", prefix=prefix, suffix=suffix, digits=longest - len(prefix) - len(suffix) + 1)
+
+
+def _common(texts: list[str]) -> str:
+    """What all texts begin with: the first and last in order differ the most."""
+    first, last = min(texts), max(texts)
+    return next((first[:i] for i, letter in enumerate(first) if last[i : i + 1] != letter), first)

@@ -58,7 +58,7 @@ def _discrete(condition: Condition, coding: Coding) -> None:
 def _numeric(condition: Condition, coding: Coding) -> None:
     ends = [coding.minimum, coding.maximum]
     # An order holds for some value if it holds for an end; `=` asks for a value between them.
-    possible = coding.matching(condition, ends).any()
+    possible = bool(coding.matching(condition, ends).any())
     if condition.op == "=":
         low, high = coding.typed(ends)
         possible = all(low <= value <= high for value in condition.values)

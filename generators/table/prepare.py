@@ -29,6 +29,7 @@ class Coding(BaseModel):
     type: ColumnType
     form: Literal["discrete", "numeric", "constant", "empty"]
     missing: float = 0.0  # share of rows
+    drawn: bool = False  # missing values are not learned but drawn at random, by their share
     values: list[Any] = Field(default_factory=list)  # those with a code of their own, the most frequent first
     counts: list[int] = Field(default_factory=list)
     rest: list[Any] = Field(default_factory=list)  # those that share one code
@@ -49,12 +50,17 @@ class Coding(BaseModel):
     @property
     def absent(self) -> int | None:
         """The code of a missing value in a discrete column."""
-        return len(self.values) + bool(self.rest) if self.missing else None
+        return len(self.values) + bool(self.rest) if self.marked else None
+
+    @property
+    def marked(self) -> bool:
+        """Whether the coded rows say which values are missing."""
+        return self.missing > 0 and not self.drawn
 
     @property
     def levels(self) -> int:
         """Number of codes of a discrete column."""
-        return len(self.values) + bool(self.rest) + bool(self.missing)
+        return len(self.values) + bool(self.rest) + self.marked
 
     def typed(self, values: Any) -> pd.Series:
         """Plain values (None or NaN: missing) -> the house's type for the column."""
@@ -105,6 +111,7 @@ class Preparation(BaseModel):
         discrete_up_to: int = 2,
         discrete: Iterable[str] = (),
         linked: Iterable[tuple[str, str]] = (),
+        draw_missing: bool = False,
     ) -> "Preparation":
         """Learn the codings from train rows.
 
@@ -116,6 +123,7 @@ class Preparation(BaseModel):
             discrete_up_to: a number or integer column with at most so many distinct values is discrete.
             discrete: columns that must be discrete whatever their type.
             linked: pairs (low, high) that must stay comparable when coded.
+            draw_missing: missing values are not for the model to learn, but drawn by their share.
         """
         linked = [(low, high) for low, high in linked if schema[low].learnable and schema[high].learnable]
         tied = {name for pair in linked for name in pair}
@@ -134,6 +142,7 @@ class Preparation(BaseModel):
                 most=None if column.name == schema.target or column.name in forced else max_categories,
                 few=10**9 if column.name in forced else few,
             )
+            codings[column.name].drawn = draw_missing
         keys = {column.name: f"x{i}" for i, column in enumerate(schema) if column.learnable}
         linked = [pair for pair in linked if all(codings[name].form == "numeric" for name in pair)]
         made = cls(codings=codings, keys=keys, linked=linked)
@@ -161,7 +170,7 @@ class Preparation(BaseModel):
         for name, coding in self.codings.items():
             if coding.form == "discrete":
                 found[self.keys[name]] = coding.levels
-            elif coding.form == "numeric" and coding.missing:
+            elif coding.form == "numeric" and coding.marked:
                 found[_indicator(self.keys[name])] = 2
         return found
 
@@ -181,7 +190,7 @@ class Preparation(BaseModel):
         for name, coding in self.codings.items():
             key, values = self.keys[name], plain(frame[name], coding.type)
             if coding.form == "discrete":
-                coded[key] = _codes(values, coding)
+                coded[key] = _codes(values, coding, rng)
             elif coding.form == "numeric":
                 numbers = values.to_numpy(dtype="float64", na_value=np.nan)
                 numbers = numbers / coding.scale - coding.origin / coding.scale
@@ -191,7 +200,7 @@ class Preparation(BaseModel):
                     present = numbers[~empty] if not empty.all() else np.array([middle])
                     numbers[empty] = middle if seed is None else rng.choice(present, empty.sum())
                 coded[key], filled[name] = numbers, empty
-                if coding.missing:
+                if coding.marked:
                     coded[_indicator(key)] = empty.astype("int64")
         self._mend(coded, filled)
         return pd.DataFrame(coded, index=pd.RangeIndex(len(frame)))
@@ -223,8 +232,10 @@ class Preparation(BaseModel):
                 asked = [condition for condition in conditions if condition.column == name]
                 columns[name] = _discrete_values(coded[key].to_numpy(), coding, asked, rng)
             else:
-                empty = coded[_indicator(key)].to_numpy() == 1 if coding.missing else None
+                empty = coded[_indicator(key)].to_numpy() == 1 if coding.marked else None
                 columns[name] = _numeric_values(coded[key].to_numpy(dtype="float64"), coding, empty)
+            if coding.drawn and coding.missing and coding.form in ("discrete", "numeric"):
+                columns[name] = columns[name].mask(rng.random(len(coded)) < coding.missing)
         return pd.DataFrame(columns, index=pd.RangeIndex(len(coded)))
 
     def codes(self, condition: Condition) -> np.ndarray:
@@ -277,11 +288,11 @@ def _coding(values: pd.Series, name: str, kind: ColumnType, most: int | None, fe
         ends = {"minimum": _python(present.min()), "maximum": _python(present.max())}
         base |= ends | {"median": float(np.median(present.to_numpy(dtype="float64")))}
         # The counts of a long column are only worth making when they can be few.
-        if few == 0 or present.iloc[:10_000].nunique() > few or present.nunique() > few:
-            if ends["minimum"] != ends["maximum"]:
-                exact = {"decimals": _decimals(present)} if kind == "number" else {}
-                exact |= {"resolution": _resolution(present)} if kind == "date" else {}
-                return Coding(form="numeric", **base, **exact)
+        many = few == 0 or present.iloc[:10_000].nunique() > few or present.nunique() > few
+        if many and ends["minimum"] != ends["maximum"]:
+            exact = {"decimals": _decimals(present)} if kind == "number" else {}
+            exact |= {"resolution": _resolution(present)} if kind == "date" else {}
+            return Coding(form="numeric", **base, **exact)
     counts = present.value_counts().sort_index().sort_values(ascending=False, kind="stable")
     found, sizes = counts.index.tolist(), counts.tolist()
     if len(found) == 1 and not base["missing"]:
@@ -313,13 +324,17 @@ def _resolution(values: pd.Series) -> int:
     return 1
 
 
-def _codes(values: pd.Series, coding: Coding) -> np.ndarray:
+def _codes(values: pd.Series, coding: Coding, rng: np.random.Generator) -> np.ndarray:
     missing = values.isna().to_numpy()
     codes = pd.Index(coding.values, dtype=object).get_indexer(pd.Index(values.astype(object)))
     codes = codes.astype("int64")
     unknown = codes < 0
     codes[unknown] = coding.other if coding.other is not None else 0
-    codes[missing] = coding.absent if coding.absent is not None else 0
+    if coding.absent is not None:
+        codes[missing] = coding.absent
+    elif missing.any():
+        sizes = np.array([*coding.counts, sum(coding.rest_counts)], dtype=float)
+        codes[missing] = rng.choice(len(sizes), missing.sum(), p=sizes / sizes.sum())
     return codes
 
 

@@ -6,6 +6,7 @@ Veeramachaneni, "Modeling Tabular Data using Conditional GAN" (NeurIPS 2019), fo
 
 import contextlib
 import io
+import json
 import logging
 import warnings
 from abc import abstractmethod
@@ -24,9 +25,11 @@ from leaven.generators.errors import FitError, LeavenError
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive, seeded
 from leaven.generators.table.base import TableGenerator, TableParameters
+from leaven.generators.table.marginals import Marginal
 from leaven.generators.table.prepare import Preparation
 
 MODEL = "model.pkl"
+MARGINALS = "marginals.json"
 TABLE = "rows"
 LOG = logging.getLogger(__name__)
 Width = Field(ge=1, le=8192)
@@ -56,6 +59,7 @@ def _quiet() -> Iterator[None]:
 class SdvGenerator(TableGenerator):
     """What SDV's generators share: metadata from the schema, constraints, seeds, files."""
 
+    draw_missing = False  # missing values are learned, like everything else
     discrete_up_to = 2  # a number with at most so many distinct values is learned as a category
     model: Any = None  # None when every column is constant: nothing is to be learned
 
@@ -72,6 +76,10 @@ class SdvGenerator(TableGenerator):
     def _guide(self, count: int, seed: int, conditions: Conditions) -> None:
         """Set the model up so that it draws by the conditions, as far as it can."""
 
+    def _transformers(self, coded: pd.DataFrame) -> dict[str, Any]:
+        """Transformers that are not SDV's default, by coded column."""
+        return {}
+
     def _prepare(self, frame: pd.DataFrame, schema: Schema) -> Preparation:
         return Preparation.learn(
             frame,
@@ -80,6 +88,7 @@ class SdvGenerator(TableGenerator):
             discrete_up_to=self.discrete_up_to,
             discrete={name for names in self._combined() for name in names},
             linked=self._ordered_pairs(schema),
+            draw_missing=self.draw_missing,
         )
 
     def _learn(
@@ -124,6 +133,10 @@ class SdvGenerator(TableGenerator):
             try:
                 if own:
                     model.add_constraints(own)
+                if special := self._transformers(coded):
+                    model.auto_assign_transformers({TABLE: texts})
+                    assigned = model.get_transformers()
+                    model.update_transformers({key: made for key, made in special.items() if key in assigned})
                 model.fit({TABLE: texts})
             except Exception as error:
                 if not own:
@@ -186,7 +199,7 @@ class SdvGenerator(TableGenerator):
 
     def _on_cpu(self) -> None:
         """Rows are drawn on the processor everywhere, so that a graphics card does not change them."""
-        network = getattr(self.model, "_model", None)
+        network: Any = getattr(self.model, "_model", None)
         if hasattr(network, "set_device"):
             network.set_device("cpu")
 
@@ -202,13 +215,19 @@ class CopulaParameters(TableParameters):
         ge=2,
         description="categories of a column that are learned one by one; rarer ones share a place",
     )
-    default_distribution: Literal["norm", "beta", "truncnorm", "gamma", "uniform", "gaussian_kde"] = Field(
-        "beta", description="family of each number's marginal distribution"
+    default_distribution: Literal[
+        "empirical", "norm", "beta", "truncnorm", "gamma", "uniform", "gaussian_kde"
+    ] = Field(
+        "empirical",
+        description="family of each number's marginal; empirical: as in train (SDV's own default is beta)",
+    )
+    order_categories: bool = Field(
+        True, description="order each column's categories by how they go with the target, not by appearance"
     )
 
 
 class GaussianCopula(SdvGenerator):
-    """SDV's Gaussian copula."""
+    """SDV's Gaussian copula. Numbers of a constrained pair keep a beta marginal."""
 
     name = "gaussian_copula"
     Parameters = CopulaParameters
@@ -216,11 +235,15 @@ class GaussianCopula(SdvGenerator):
     def _synthesizer(self, metadata: Any, device: str) -> Any:
         from leaven.generators.table.sdv_models import Copula
 
+        family = self.parameters.default_distribution
+        if family == "empirical":  # ranks are uniform, and so is SDV's code of categories
+            family = "beta" if self._ready.linked else "uniform"
         return Copula(
             metadata,
             enforce_min_max_values=False,
             enforce_rounding=False,
-            default_distribution=self.parameters.default_distribution,
+            default_distribution=family,
+            numerical_distributions=dict.fromkeys(self.marginals, "uniform"),
         )
 
     def _train(
@@ -228,17 +251,30 @@ class GaussianCopula(SdvGenerator):
     ) -> Fit:
         """It has no steps, so a short budget means fewer rows: as many as a small trial says will do."""
         notes: list[str] = []
-        rows = self._affordable(coded, budget, seed, device)
-        if rows < len(coded):
+        coded = self._ranked(coded, np.random.default_rng(derive(seed, "ranks")))
+        rows = self._affordable(coded, budget, device)
+        whole = rows == len(coded)
+        if not whole:
             notes.append(f"the budget allowed {rows:,} of {len(coded):,} rows")
             order = np.random.default_rng(derive(seed, "subset")).permutation(len(coded))
             coded = coded.iloc[np.sort(order[:rows])].reset_index(drop=True)
         progress(0.1, f"{self.name}: fitting {coded.shape[1]} columns of {len(coded):,} rows")
         self.model = self._fitted(coded, device, notes)
-        cut = "done" if rows == len(coded) and not notes else "budget"
-        return Fit(steps=rows, stopped_by=cut, rows=rows, notes=notes)
+        return Fit(steps=rows, stopped_by="done" if whole else "budget", rows=rows, notes=notes)
 
-    def _affordable(self, coded: pd.DataFrame, budget: Budget, seed: int, device: str) -> int:
+    def _ranked(self, coded: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+        """Numbers as evenly spread ranks; learns their marginals."""
+        self.marginals: dict[str, Marginal] = {}
+        if self.parameters.default_distribution == "empirical":
+            tied = {self._ready.keys[name] for pair in self._ready.linked for name in pair}
+            for key in self._ready.numeric:
+                if key not in tied:
+                    values = coded[key].to_numpy()
+                    self.marginals[key] = Marginal.learn(values)
+                    coded[key] = Marginal.ranks(values, rng)
+        return coded
+
+    def _affordable(self, coded: pd.DataFrame, budget: Budget, device: str) -> int:
         total = len(coded)
         if budget.steps is not None:
             return min(max(budget.steps, 1), total)
@@ -250,6 +286,35 @@ class GaussianCopula(SdvGenerator):
         self._fitted(coded.iloc[:trial].reset_index(drop=True), device, [])
         taken = max(budget.elapsed - start, 1e-3)
         return int(np.clip(trial * (budget.seconds - budget.elapsed) / taken, 500, total))
+
+    def _transformers(self, coded: pd.DataFrame) -> dict[str, Any]:
+        """A copula knows only more and less: categories in the target's order let it see what goes with it."""
+        from rdt.transformers import OrderedUniformEncoder
+
+        assert self.schema is not None
+        target = self._ready.codings[self.schema.target]
+        if not self.parameters.order_categories or target.form not in ("discrete", "numeric"):
+            return {}
+        own = self._ready.keys[target.name]
+        score = coded[own].astype(float)
+        if target.form == "discrete" and target.levels > 2:
+            score = (score > 0).astype(float)  # the most frequent class has code 0
+        found = {}
+        for key in self._ready.discrete:
+            if key != own:
+                groups = score.groupby(coded[key])
+                # Ten average rows more: a category seen once says little.
+                means = (groups.sum() + 10 * score.mean()) / (groups.size() + 10)
+                order = means.sort_values(kind="stable").index
+                found[key] = OrderedUniformEncoder(order=[f"v{code}" for code in order])
+        return found
+
+    def _draw(self, count: int, *, seed: int, conditions: Conditions) -> pd.DataFrame:
+        drawn = super()._draw(count, seed=seed, conditions=conditions)
+        if self.model is not None:
+            for key, marginal in self.marginals.items():
+                drawn[key] = marginal.invert(drawn[key].to_numpy())
+        return drawn
 
     def _guide(self, count: int, seed: int, conditions: Conditions) -> None:
         """Hold the column with the rarest condition inside it; the others are left to drawing again."""
@@ -280,12 +345,24 @@ class GaussianCopula(SdvGenerator):
         for condition in asked:
             windows = self._ready.windows(condition)
             held = [(max(a, c), min(b, d)) for a, b in held for c, d in windows if max(a, c) <= min(b, d)]
+        if key in self.marginals:
+            return [self.marginals[key].span(*span) for span in held]
         ends = [(coding.minimum, -np.inf), (coding.maximum, np.inf)]
         (low, below), (high, above) = [
             ((float(v or 0) - coding.origin) / coding.scale, far) for v, far in ends
         ]
         # What the model draws beyond train's ends is clipped to them.
         return [(below if a <= low else a, above if b >= high else b) for a, b in held]
+
+    def _save(self, directory: Path) -> None:
+        super()._save(directory)
+        marginals = {key: marginal.model_dump() for key, marginal in self.marginals.items()}
+        (directory / MARGINALS).write_text(json.dumps(marginals), encoding="utf-8")
+
+    def _load(self, directory: Path) -> None:
+        super()._load(directory)
+        marginals = json.loads((directory / MARGINALS).read_text(encoding="utf-8"))
+        self.marginals = {key: Marginal.model_validate(own) for key, own in marginals.items()}
 
 
 class NetworkParameters(TableParameters):
@@ -333,6 +410,7 @@ class _Network(SdvGenerator):
         training = Training(self.name, budget, progress, epoch * self.parameters.epochs, epoch)
         self.model = self._fitted(coded, device, notes, training=training)
         self.model.training = None
+        self._settle()
         self._on_cpu()
         self._finite()
         if training.cut:
@@ -344,11 +422,14 @@ class _Network(SdvGenerator):
             losses=self._losses(),
         )
 
+    def _settle(self) -> None:
+        """What is left to do when training has ended."""
+
     def _finite(self) -> None:
         import torch
 
         network = self.model._model
-        parts = getattr(network, "decoder", None) or network._generator
+        parts: Any = getattr(network, "decoder", None) or getattr(network, "_generator", None)
         if not all(torch.isfinite(values).all() for values in parts.parameters()):
             raise FitError(f"{self.name}: training diverged (parameters are not finite)")
 
@@ -375,9 +456,14 @@ class TvaeParameters(NetworkParameters):
 
 
 class TVAE(_Network):
-    """SDV's tabular variational autoencoder. Conditions are met by drawing again."""
+    """SDV's tabular variational autoencoder. Conditions are met by drawing again.
+
+    It takes the likeliest category, so what is missing now and then would never be: missing values are drawn at
+    random, by their share.
+    """
 
     name = "tvae"
+    draw_missing = True
     Parameters = TvaeParameters
 
     def _class(self) -> Any:
@@ -427,6 +513,11 @@ class CTGAN(_Network):
 
     def _steps_per_epoch(self, rows: int) -> int:
         return max(rows // self.parameters.batch_size, 1) * (self.parameters.discriminator_steps + 1)
+
+    def _settle(self) -> None:
+        from leaven.generators.table.sdv_models import mend
+
+        mend(self.model._model._data_sampler)
 
     def _guide(self, count: int, seed: int, conditions: Conditions) -> None:
         """Condition the network on the rarest of the asked-for categories."""

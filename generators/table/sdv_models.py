@@ -14,6 +14,7 @@ import ctgan.synthesizers.tvae
 import numpy as np
 import pandas as pd
 from copulas.multivariate import GaussianMultivariate
+from ctgan.data_sampler import DataSampler
 from ctgan.data_transformer import DataTransformer
 from scipy import stats
 from sdv.single_table import (
@@ -143,9 +144,6 @@ class _Conditional(CTGANSynthesizer):  # type: ignore[misc]
         if self.wanted is None:
             return self._model.sample(num_rows)
         column, pairs = self.wanted
-        sampler = self._model._data_sampler
-        # ctgan leaves these offsets at zero, so that it would condition on another column's category.
-        sampler._discrete_column_matrix_st = sampler._discrete_column_cond_st
         parts = [self._model.sample(rows, column, value) for value, rows in pairs if rows]
         return pd.concat(parts, ignore_index=True)
 
@@ -156,6 +154,20 @@ class Ctgan(_Watched, _Conditional):
 
 class CopulaGan(_Watched, CopulaGANSynthesizer, _Conditional):  # type: ignore[misc]
     """SDV's CopulaGAN."""
+
+
+def mend(sampler: DataSampler) -> None:
+    """Set a trained CTGAN's sampler right, so that categories come as often as in train.
+
+    ctgan's `sample_original_condvec` is meant to, but draws by the logarithms of the counts with which it trains,
+    so rare categories come out many times too often.
+    """
+    for column, members in enumerate(sampler._rid_by_cat_cols):
+        sizes = np.array([len(rows) for rows in members], dtype=float)
+        sampler._discrete_column_category_prob[column, : len(sizes)] = sizes / sizes.sum()
+    # ctgan leaves these offsets at zero, so that it would condition on another column's category.
+    sampler._discrete_column_matrix_st = sampler._discrete_column_cond_st
+    sampler._rid_by_cat_cols = []  # train rows of each category: only training needs them
 
 
 class _Windowed(GaussianMultivariate):  # type: ignore[misc]

@@ -99,7 +99,7 @@ class Smote(TableGenerator):
         """Where rows lie near each other, float32 (rows, dimensions): numbers by their standard deviation, and a
         differing category as far as the median deviation of numbers, which is 1 here."""
         spread = self.numbers.std(axis=0)
-        parts = [self.numbers / np.where(spread > 0, spread, 1)]
+        parts: list[np.ndarray] = [self.numbers / np.where(spread > 0, spread, 1)]
         for place, levels in enumerate(self._ready.discrete.values()):
             codes = self.codes[:, place].astype(np.int64)
             if levels > MOST_LEVELS:  # too many to unfold: a hash keeps most differences apart
