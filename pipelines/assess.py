@@ -14,6 +14,7 @@ from leaven.pipelines.recipe import Candidate
 from leaven.pipelines.run import Run
 from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made
+from leaven.pipelines.threads import limited
 
 QUALITY_ROWS = 5_000  # rows in each comparison while candidates are tried; certify uses more
 

@@ -14,6 +14,7 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.rows import to_frame
 from leaven.generators.schema import Schema
 from leaven.pipelines.recipe import Recipe
+from leaven.pipelines.stage import digest, file_digest
 from leaven.pipelines.task import Task
 
 
@@ -49,7 +50,7 @@ def screen(
         `{"sampled": n, "kept": n, "rejected": {reason: count}, "kept_per_class": {label: count}}`.
     """
     progress(0.0, "fitting screens")
-    screens = kind.screens(schema, task, recipe, train=train, seed=seed, threads=threads)
+    screens = _fitted(kind, schema, task, recipe, train, seed, threads)
     folder = out / "kept"
     folder.mkdir(parents=True, exist_ok=True)
     first = pq.read_schema(shards[0]) if shards else schema.arrow()
@@ -77,6 +78,23 @@ def screen(
         "rejected": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         "kept_per_class": dict(classes),
     }
+
+
+_last: dict[str, list[Any]] = {}
+
+
+def _fitted(
+    kind: ModuleType, schema: Schema, task: Task, recipe: Recipe, train: list[Path], seed: int, threads: int
+) -> list[Any]:
+    """The kind's screens; those of the last call again where all is the same, as in a further round."""
+    asked = recipe.model_dump(mode="json", include={"screen", "constraints", "source"})
+    files = [file_digest(path) for path in train]
+    key = digest([kind.__name__, schema.model_dump(), task.model_dump(), asked, files, seed, threads])
+    if key not in _last:
+        screens = kind.screens(schema, task, recipe, train=train, seed=seed, threads=threads)
+        _last.clear()
+        _last[key] = screens
+    return _last[key]
 
 
 def why(screens: list[Any], frame: pd.DataFrame) -> np.ndarray:

@@ -8,6 +8,7 @@ import pandas as pd
 from leaven.generators.schema import Schema
 from leaven.pipelines.quality.encode import Encoder, as_labels, as_numbers
 from leaven.pipelines.task import Task
+from leaven.pipelines.threads import limited
 
 FOLDS = 5
 
@@ -34,10 +35,8 @@ class LabelAgreement:
         if len(known) < 2 * FOLDS or not features.shape[1]:
             return
         fit = self._fit_classes if task.type == "classification" else self._fit_values
-        from threadpoolctl import threadpool_limits
-
         options = {"categorical_features": categorical, "early_stopping": False, "random_state": seed}
-        with threadpool_limits(threads):
+        with limited(threads, len(known)):
             fit(features, known[task.target], {**options, "max_iter": 100, "max_leaf_nodes": 15})
 
     def _fit_classes(self, features: np.ndarray, target: pd.Series, options: dict[str, Any]) -> None:
@@ -71,10 +70,8 @@ class LabelAgreement:
             return np.empty(0)
         if not self._models:
             return np.ones(len(frame))
-        from threadpoolctl import threadpool_limits
-
         features, _ = self._encoder.tree_input(frame, without=self._task.target)
-        with threadpool_limits(self._threads):
+        with limited(self._threads, len(frame)):
             if self._task.type == "regression":
                 return self._value_scores(features, as_numbers(frame[self._task.target]))
             return self._class_scores(features, as_labels(frame[self._task.target]))
