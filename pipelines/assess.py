@@ -135,22 +135,16 @@ def measure(
     seed = run.seed("quality")
     synthetic = Rows(made.kept, run.schema).frame(max_rows=max_rows, seed=seed)
     shared = {"train": real, "synthetic": synthetic, "fresh": fresh, "seed": seed, "max_rows": max_rows}
-    quality = {
-        "fidelity": run.kind.fidelity(run.schema, run.task, **shared),
-        "diversity": run.kind.diversity(run.schema, run.task, **shared),
-        "privacy": {},
-    }
-    if role == "sampler":
-        unscreened = Rows(made.sampled, run.schema).frame(max_rows=max_rows, seed=seed)
-        quality["privacy"] = run.kind.privacy(
-            run.schema,
-            run.task,
-            train=real,
-            synthetic=unscreened,
-            held_out=fresh,
-            seed=seed,
-            max_rows=max_rows,
-        )
+    quality: dict[str, Any] = {"privacy": {}}
+    with limited(run.recipe.threads, len(real)):
+        quality["fidelity"] = run.kind.fidelity(run.schema, run.task, **shared)
+        quality["diversity"] = run.kind.diversity(run.schema, run.task, **shared)
+        if role == "sampler":
+            before = Rows(made.sampled, run.schema).frame(max_rows=max_rows, seed=seed)
+            against = {"train": real, "synthetic": before, "held_out": fresh}
+            quality["privacy"] = run.kind.privacy(
+                run.schema, run.task, **against, seed=seed, max_rows=max_rows
+            )
     return quality
 
 
