@@ -14,14 +14,20 @@ import numpy as np
 ROWS = 900
 SEED = 20_240_611
 SNAPSHOT = datetime.date(2024, 6, 1)
-PLANS = {"basic": (19.0, 50), "plus": (34.0, 200), "premium": (59.0, 600)}  # monthly price, gigabytes included
+PLANS = {
+    "basic": (19.0, 50),
+    "plus": (34.0, 200),
+    "premium": (59.0, 600),
+}  # monthly price, gigabytes included
 
 
 def rows(count: int = ROWS, seed: int = SEED) -> list[dict[str, object]]:
     """The customers, one mapping a row; an absent value is an empty text."""
     rng = np.random.default_rng(seed)
     plan = rng.choice(list(PLANS), count, p=[0.46, 0.37, 0.17])
-    region = rng.choice(["north", "south", "east", "west", "islands"], count, p=[0.30, 0.26, 0.22, 0.18, 0.04])
+    region = rng.choice(
+        ["north", "south", "east", "west", "islands"], count, p=[0.30, 0.26, 0.22, 0.18, 0.04]
+    )
     months = np.clip(rng.gamma(1.6, 15.0, count), 1, 96).astype(int)
     payment = rng.choice(["card", "bank", "invoice"], count, p=[0.48, 0.34, 0.18])
     contract = rng.random(count) < np.where(plan == "basic", 0.35, 0.55)  # bound for a year

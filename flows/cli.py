@@ -41,7 +41,7 @@ StorePlace = Annotated[
     typer.Option("--store", metavar="URI", envvar="LEAVEN_STORE", help="Folder or URI of the store."),
 ]
 Reference = Annotated[
-    str, typer.Argument(metavar="NAME[@VERSION]", help="The latest released version, or the one named.")
+    str, typer.Argument(metavar="NAME[@VERSION]", help="The latest released one, or the one named.")
 ]
 DEFAULT_STORE = "data/store"
 
@@ -111,7 +111,7 @@ def check(recipe: RecipePath, overrides: Overrides = None, json: Json = False) -
     """
     from leaven.flows import starting
 
-    starting.check(recipe, overrides or [], json)
+    starting.check(recipe, overrides or [], _errors(), json)
 
 
 @app.command()
@@ -212,7 +212,7 @@ def sample(
     ],
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="COL=VALUE", help="A condition on every row; also >=, <=, >, <, !=, a|b."),
+        typer.Option(metavar="COL=VALUE", help="A condition on every row; also >=, <=, >, <, !=."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal rows.")] = 0,
     raw: Annotated[

@@ -82,8 +82,8 @@ def sample_more(
             if len(yields) >= PATIENCE and sum(yields[-PATIENCE:]) < PATIENCE * LEAST_YIELD:
                 reason, times = rejected.most_common(1)[0]
                 raise LeavenError(
-                    f"{version}: the screen rejects nearly all rows that are asked for (most often '{reason}', {times:,} "
-                    f"times); only {written:,} of {rows:,} were kept"
+                    f"{version}: the screen rejects nearly all rows that are asked for, most often as '{reason}' "
+                    f"({times:,} times); only {written:,} of {rows:,} were kept"
                 )
             progress(written / rows, f"{written:,} of {rows:,} rows")
     return {"rows": written, "sampled": written + rejected.total(), "rejected": dict(rejected)}

@@ -133,7 +133,7 @@ def _deployment(recipe: "Recipe", folder: Path, store: str | None, entrypoint: s
         recipe.name,
         schedule=_schedule(recipe.schedule) if recipe.schedule else None,
         parameters={
-            "recipe": recipe.model_dump(mode="json", exclude_unset=True),
+            "recipe": recipe.model_dump(mode="json", exclude_unset=True, exclude={"schedule"}),
             "folder": str(folder),
             "store": _whole(store),
         },

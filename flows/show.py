@@ -10,6 +10,7 @@ from leaven.pipelines.report import words
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from leaven.pipelines.check import CheckReport
     from leaven.pipelines.store import Store
     from leaven.pipelines.version import Version
 
@@ -159,7 +160,7 @@ def compare_cells(first: "Version", second: "Version") -> Cells:
             cells.append(_beside(words.ARMS[name], *arms))
     for key in ("lift", "lift_over_classic"):
         pair = [(report["utility"].get(key) or {}) for report in (a, b)]
-        cells.append(_beside(key.replace("_", " "), *(one.get("value") for one in pair), words.signed))
+        cells.append(_beside(key.replace("_", " "), pair[0].get("value"), pair[1].get("value"), words.signed))
         texts = [words.between(one) for one in pair]
         cells.append(_beside("  95 % interval", *texts))
     for part in ("fidelity", "diversity", "privacy"):
@@ -280,6 +281,41 @@ def summary(report: Mapping[str, Any], path: Path, **more: Any) -> dict[str, Any
 def print_json(value: Any) -> None:
     """A result for programs, on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_check(console: "Console", report: "CheckReport") -> None:
+    """What `leaven check` says."""
+    rows = report.rows
+    parts = ", ".join(f"{words.count(rows[part])} {part}" for part in ("train", "validation", "test"))
+    rejected = f", {words.count(rows['rejected'])} rejected" if rows["rejected"] else ""
+    plain(console, f"{report.name}: {words.count(rows['all'])} rows ({parts}{rejected})")
+    task = report.task
+    positive = f", positive class {task.positive}" if task.positive is not None else ""
+    metric = words.METRICS.get(task.metric, task.metric)
+    plain(console, f"predicts {task.target}: {task.type}, {metric}{positive}")
+    print_table(
+        console,
+        [
+            {
+                "column": f"{column.name} (target)" if column.target else column.name,
+                "type": column.type,
+                "missing": words.count(column.missing) if column.missing else "",
+                "distinct": words.count(column.distinct),
+                "what": "; ".join(part for part in (column.shows, column.note) if part),
+            }
+            for column in report.columns
+        ],
+    )
+    amounts = ", ".join(f"{words.count(amount['synthetic_rows'])}" for amount in report.amounts)
+    plain(console)
+    for one in report.candidates:
+        label = words.label(one.model_dump())
+        plain(console, f"tries   {label}: {one.fits} fits of about {words.duration(one.fit_seconds)}")
+    plain(console, f"makes   {amounts} synthetic rows")
+    plain(console, f"gates   {', '.join(report.gates)}")
+    plain(console, f"takes   {report.takes} on two cores")
+    for warning in report.warnings:
+        plain(console, f"warning: {warning}", style="yellow")
 
 
 def every(store: "Store", name: str | None = None) -> list["Version"]:

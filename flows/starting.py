@@ -3,13 +3,17 @@
 Nothing here imports Prefect or torch before all that can be refused has been.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leaven.generators.errors import InputError, StoreError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from leaven.pipelines.check import CheckReport
     from leaven.pipelines.recipe import Recipe
     from leaven.pipelines.release import Outcome
 
@@ -20,19 +24,68 @@ def refuse(path: Path, overrides: Sequence[str]) -> "tuple[Recipe, Path]":
     Raises:
         InputError: what is wrong, in one line.
     """
+    recipe, folder, _ = _look(path, overrides, None)
+    return recipe, folder
+
+
+def check(path: Path, overrides: Sequence[str], console: "Console", json: bool) -> None:
+    """`leaven check`: say what was understood, what would be run, and about how long it takes."""
+    from leaven.flows import show
+
+    _, _, report = _look(path, overrides, console)
+    if json:
+        show.print_json(report.model_dump(mode="json"))
+    else:
+        show.print_check(console_for_results(), report)
+
+
+def init(data: Path, target: str | None, out: Path | None, force: bool, json: bool) -> None:
+    """`leaven init`: write the recipe beside nothing else; an existing one stays unless `force`.
+
+    Raises:
+        InputError: the data cannot be used, or the recipe exists.
+        StoreError: the recipe cannot be written.
+    """
+    from leaven.flows import show
+    from leaven.pipelines.init import init as compose
+
+    out = out or Path(f"{data.name.split('.')[0] or 'recipe'}.yaml")
+    if out.exists() and not force:
+        raise InputError(f"{out}: exists; --force overwrites it, --out writes another file")
+    text = compose(data, target, out.resolve().parent)
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written: {error.strerror}") from error
+    if json:
+        show.print_json({"recipe": str(out.resolve()), "text": text})
+        return
+    console = console_for_results()
+    show.plain(console, f"{out} is written. Read it, then:")
+    show.plain(console, f"  leaven check {shlex.quote(str(out))}")
+    show.plain(console, f"  leaven run {shlex.quote(str(out))}")
+
+
+def console_for_results() -> "Console":
+    """Standard output."""
+    from rich.console import Console
+
+    return Console()
+
+
+def _look(
+    path: Path, overrides: Sequence[str], console: "Console | None"
+) -> "tuple[Recipe, Path, CheckReport]":
+    from leaven.flows import progress
+    from leaven.pipelines.check import check as look
     from leaven.pipelines.recipe_file import load_recipe
     from leaven.pipelines.run import resolve_device
 
     recipe, folder = load_recipe(path, overrides)
-    _check(recipe, folder)
+    with progress.display(console), progress.stage("check") as tell:
+        report = look(recipe, folder, tell)
     resolve_device(recipe.device)
-    return recipe, folder
-
-
-def _check(recipe: "Recipe", folder: Path) -> None:
-    from leaven.pipelines.check import check as look
-
-    look(recipe, folder)
+    return recipe, folder, report
 
 
 def run(

@@ -80,7 +80,8 @@ class Workers:
                     max_workers=self.count,
                     initializer=_begin,
                     initargs=(os.getpid(),),
-                    env={variable: str(self.threads) for variable in _THREAD_VARIABLES},
+                    env={variable: str(self.threads) for variable in _THREAD_VARIABLES}
+                    | {"OMP_WAIT_POLICY": "PASSIVE"},
                 )
             return self._pool
 

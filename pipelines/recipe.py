@@ -124,7 +124,7 @@ class Amount(_Part):
     ratio: list[Annotated[float, Field(gt=0, le=1000)]] | None = Field(
         None, description="times the train rows", min_length=1
     )
-    rows: Annotated[int, Field(gt=0, le=MAX_ROWS)] | None = None
+    rows: Annotated[int, Field(gt=0, le=MAX_ROWS)] | None = Field(None, description="so many in all")
     per_class: dict[str, Annotated[int, Field(gt=0, le=MAX_ROWS)]] | None = Field(
         None, description="rows per label", min_length=1
     )
@@ -181,8 +181,8 @@ class Utility(_Part):
 class BudgetPart(_Part):
     """Time limits."""
 
-    fit: Seconds = Field(600.0, description="one fit; it stops at its best state")
-    total: Seconds = Field(7200.0, description="the whole run; what is left out is said")
+    fit: Seconds = Field(600.0, description="seconds (or 10m) for one fit; it stops at its best state")
+    total: Seconds = Field(7200.0, description="seconds (or 2h) for the whole run; what is left out is said")
 
 
 class Gate(_Part):
@@ -199,7 +199,7 @@ class Schedule(_Part):
     """When `leaven serve` runs the recipe."""
 
     cron: str | None = Field(None, description="cron expression")
-    interval: Seconds | None = Field(None, description="every so long")
+    interval: Seconds | None = Field(None, description="every so many seconds (or 12h)")
     timezone: str = "UTC"
 
     @model_validator(mode="after")
