@@ -61,7 +61,7 @@ class Smote(TableGenerator):
             if target.form == "discrete"
             else np.zeros(len(frame))
         )
-        space = self._space(classes)
+        space = self._space()
         rng = np.random.default_rng(derive(seed, "order"))
         k = self.parameters.k_neighbors
         self.neighbours = np.full((len(frame), k), -1, dtype=np.int32)
@@ -95,11 +95,15 @@ class Smote(TableGenerator):
         self.numbers = coded[self._ready.numeric].to_numpy(dtype=np.float64)
         self.codes = coded[list(self._ready.discrete)].to_numpy(dtype=np.int32)
 
-    def _space(self, classes: np.ndarray) -> np.ndarray:
+    def _space(self) -> np.ndarray:
         """Where rows lie near each other, float32 (rows, dimensions): numbers by their standard deviation, and a
         differing category as far as the median deviation of numbers, which is 1 here."""
         spread = self.numbers.std(axis=0)
-        parts: list[np.ndarray] = [self.numbers / np.where(spread > 0, spread, 1)]
+        # One constant dimension, so that a table in which nothing varies has a space too.
+        parts: list[np.ndarray] = [
+            np.zeros((len(self.codes), 1)),
+            self.numbers / np.where(spread > 0, spread, 1),
+        ]
         for place, levels in enumerate(self._ready.discrete.values()):
             codes = self.codes[:, place].astype(np.int64)
             if levels > MOST_LEVELS:  # too many to unfold: a hash keeps most differences apart

@@ -51,7 +51,9 @@ def rows_with_rules(count: int = 400) -> pd.DataFrame:
 
 
 def test_inequality() -> None:
-    rows = pd.DataFrame({"a": pd.array([1, 2, 3, None], dtype="Int64"), "b": pd.array([2, 2, 1, 1], dtype="Int64")})
+    rows = pd.DataFrame(
+        {"a": pd.array([1, 2, 3, None], dtype="Int64"), "b": pd.array([2, 2, 1, 1], dtype="Int64")}
+    )
     assert Inequality(kind="inequality", low="a", high="b").holds(rows).tolist() == [True, True, False, True]
     strict = Inequality(kind="inequality", low="a", high="b", strict=True)
     assert strict.holds(rows).tolist() == [True, False, False, True]
@@ -59,9 +61,19 @@ def test_inequality() -> None:
 
 def test_range_and_positive() -> None:
     rows = pd.DataFrame({"a": [-1.0, 0.0, 5.0, np.nan]})
-    assert Range(kind="range", column="a", minimum=0, maximum=4).holds(rows).tolist() == [False, True, False, True]
+    assert Range(kind="range", column="a", minimum=0, maximum=4).holds(rows).tolist() == [
+        False,
+        True,
+        False,
+        True,
+    ]
     assert Positive(kind="positive", column="a").holds(rows).tolist() == [False, True, True, True]
-    assert Positive(kind="positive", column="a", strict=True).holds(rows).tolist() == [False, False, True, True]
+    assert Positive(kind="positive", column="a", strict=True).holds(rows).tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_fixed_combinations() -> None:

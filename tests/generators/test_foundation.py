@@ -38,7 +38,10 @@ def test_rows_are_sampled_without_replacement_in_order(tmp_path: Path) -> None:
     some = rows.frame(max_rows=100, seed=4)
     whole = rows.frame()
     assert len(some) == 100 and some.equals(rows.frame(max_rows=100, seed=4))
-    places = [whole.index[(whole["key"] == row["key"]) & (whole["id"] == row["id"])][0] for _, row in some.iterrows()]
+    places = [
+        whole.index[(whole["key"] == row["key"]) & (whole["id"] == row["id"])][0]
+        for _, row in some.iterrows()
+    ]
     assert len(set(places)) == 100
     assert sum(len(batch) for batch in rows.batches(64)) == 500
     assert max(len(batch) for batch in rows.batches(64)) <= 64

@@ -54,7 +54,15 @@ def test_uuids(tmp_path: Path, style) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [[1, 2, 998], [0], [-5, -4], [10**17, 10**18 - 1], [2**63 - 1, 5], [2**63 - 1, -(2**63)], [2**62, -(2**62)]],
+    [
+        [1, 2, 998],
+        [0],
+        [-5, -4],
+        [10**17, 10**18 - 1],
+        [2**63 - 1, 5],
+        [2**63 - 1, -(2**63)],
+        [2**62, -(2**62)],
+    ],
 )
 def test_integers(tmp_path: Path, values: list[int]) -> None:
     found = pattern(tmp_path, values, "int64")

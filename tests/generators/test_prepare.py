@@ -35,7 +35,9 @@ def test_planted_rows_come_back() -> None:
 def test_preparation_is_json() -> None:
     rows = frame(100)
     prepared = Preparation.learn(rows, SCHEMA)
-    again = Preparation.model_validate(json.loads(json.dumps(prepared.model_dump(mode="json"), allow_nan=False)))
+    again = Preparation.model_validate(
+        json.loads(json.dumps(prepared.model_dump(mode="json"), allow_nan=False))
+    )
     pd.testing.assert_frame_equal(prepared.encode(rows, 1), again.encode(rows, 1))
     assert again == prepared
 
@@ -92,7 +94,9 @@ def test_many_categories_share_a_code_and_come_back_by_frequency() -> None:
     assert set(back) <= set(values)
     rare = values.value_counts().index[49]
     assert abs((back == rare).sum() - (values == rare).sum()) < 5 * np.sqrt((values == rare).sum())
-    schema = Schema(columns=(Column(name="v", type="category"), Column(name="y", type="category")), target="y")
+    schema = Schema(
+        columns=(Column(name="v", type="category"), Column(name="y", type="category")), target="y"
+    )
     asked = parse(["v=city 29999|city 700"], schema)
     coded = prepared.encode(rows, 0)
     seen = set(values) & {"city 29999", "city 700"}
@@ -112,7 +116,11 @@ def test_drawn_missing_values_keep_their_share() -> None:
 
 def test_linked_columns_keep_their_order_when_coded() -> None:
     schema = Schema(
-        columns=(Column(name="low", type="integer"), Column(name="high", type="integer"), Column(name="y", type="category")),
+        columns=(
+            Column(name="low", type="integer"),
+            Column(name="high", type="integer"),
+            Column(name="y", type="category"),
+        ),
         target="y",
     )
     rng = np.random.default_rng(0)
@@ -120,7 +128,9 @@ def test_linked_columns_keep_their_order_when_coded() -> None:
     rows = pd.DataFrame(
         {
             "low": pd.array(low, dtype="Int64"),
-            "high": pd.array(np.where(rng.random(200) < 0.3, None, low + rng.integers(0, 9, 200)), dtype="Int64"),
+            "high": pd.array(
+                np.where(rng.random(200) < 0.3, None, low + rng.integers(0, 9, 200)), dtype="Int64"
+            ),
             "y": ["a", "b"] * 100,
         }
     )
