@@ -127,7 +127,8 @@ def _make(
         parts = _draw_by_time(recipe, content, earlier, given, warnings)
     _leave_out_copies(source, schema, given, content, parts, warnings)
     _check(parts, content, schema, task, given, recipe, warnings)
-    duplicates = 1 - len(np.unique(content.digests)) / len(content.digests)
+    distinct = len(drawn.keys) if content.groups is None else len(np.unique(content.digests))
+    duplicates = 1 - distinct / len(content.digests)
     if duplicates > _MANY_DUPLICATES:
         warnings.append(
             f"{duplicates:.0%} of the rows repeat others exactly; copies stay on one side of the split"
@@ -262,12 +263,13 @@ def _write(
 ) -> None:
     """All parts in one pass over the rows, in source order."""
     start, total = 0, len(rows)
+    texts = [column.name for column in schema if column.arrow == pa.string()]
     with ExitStack() as stack:
         writers = {}
         for name in masks:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             writers[name] = stack.enter_context(
-                pq.ParquetWriter(out / name, schema.arrow(), compression="zstd")
+                pq.ParquetWriter(out / name, schema.arrow(), compression="zstd", use_dictionary=texts)
             )
         for batch in rows.batches():
             for name, mask in masks.items():

@@ -22,7 +22,7 @@ _MOSTLY = 0.99  # with this share of numbers (or dates) the rest are faults of s
 _DISTINCT = 0.95  # share of distinct values that makes an identifier, with the sketch's error
 _MIN_ROWS = 20  # below, being distinct says nothing
 _ID_NAME = re.compile(
-    r"(^|[_\-. ])(id|uuid|guid|key|ssn|iban|isbn)$|^(id|uuid|guid)([_\-. ]|$)|[a-z](Id|ID|Uuid|UUID|Guid)$|^unnamed|"
+    r"(^|[_\-. ])(id|uuid|guid|key|ssn|iban|isbn)$|^(id|uuid|guid)([_\-. ]|$)|^unnamed|"
     r"^(row|record|account|customer|client|user|order|invoice|policy|passport|serial)"
     r"[_\-. ]?(id|no|nr|num|number|index)$|^(index|rowid|rownum|row)$",
     re.I,
@@ -46,7 +46,13 @@ class Understood:
 
 
 def understand(
-    found: Statistics, override: ColumnType | None, *, target: bool, delimiter: str, locate: Locate
+    found: Statistics,
+    override: ColumnType | None,
+    *,
+    target: bool,
+    locate: Locate,
+    delimiter: str = ",",
+    only_texts: bool = False,
 ) -> Understood:
     """The type of a column.
 
@@ -54,8 +60,9 @@ def understand(
         found: its statistics over all rows.
         override: the type that the recipe says.
         target: whether it is the label, which is never an identifier or free text.
-        delimiter: of the CSV file; decides what `1,234` means.
         locate: names the place of a row in errors.
+        delimiter: of the CSV file; decides what `1,234` means.
+        only_texts: the source has types, and says that this is text, even where it looks like numbers.
 
     Raises:
         InputError: infinite numbers, integers beyond 64 bits, or an override that no value fits.
@@ -65,7 +72,7 @@ def understand(
     elif found.typed is not None:
         result = _typed(found, target)
     else:
-        result = _inferred(found, target, delimiter)
+        result = _inferred(found, target, delimiter, only_texts)
     kind = result.column.type
     if kind in ("number", "integer"):
         _refuse_unbounded(found, locate)
@@ -136,7 +143,7 @@ def _typed(found: Statistics, target: bool) -> Understood:
     return _make(found, kind)
 
 
-def _inferred(found: Statistics, target: bool, delimiter: str) -> Understood:
+def _inferred(found: Statistics, target: bool, delimiter: str, only_texts: bool) -> Understood:
     forms, present = found.forms, found.present
     if present == 0:
         return _make(found, "category", "no values")
@@ -146,17 +153,17 @@ def _inferred(found: Statistics, target: bool, delimiter: str) -> Understood:
     numeric = plain + (
         forms["thousands"] if style == "thousands" else forms["thousands"] + forms["decimal comma"]
     )
-    if numeric and numeric + odd >= _MOSTLY * present and numeric > odd:
+    if not only_texts and numeric and numeric + odd >= _MOSTLY * present and numeric > odd:
         return _numeric(found, target, style or "plain", numeric)
     dates = sum(forms[shape] for shape in DATE_SHAPES)
-    if dates and dates + odd >= _MOSTLY * present and dates > odd and not target:
+    if dates and dates + odd >= _MOSTLY * present and dates > odd:
         dated = _dates(found, dates)
         if dated is not None:
             return dated
-    if forms["boolean"] == present:
+    if forms["boolean"] == present and not only_texts:
         return _make(found, "boolean")
     result = _texts(found, target)
-    if numeric > 0.5 * present and result.column.type == "category":
+    if numeric > 0.5 * present and not only_texts and result.column.type == "category":
         texts = ", ".join(repr(text) for text in list(found.odd)[:3])
         result.warnings.append(
             f"column '{found.name}': {numeric} of {present} values are numbers, the others are texts such as {texts}; "
@@ -260,12 +267,16 @@ def _nearly_distinct(found: Statistics) -> bool:
     return found.present >= _MIN_ROWS and int(found.distinct) >= _DISTINCT * found.present
 
 
+def _named_identifier(name: str) -> bool:
+    return bool(_ID_NAME.search(name) or _STRICT_ID_NAME.search(name))
+
+
 def _integer_identifier(found: Statistics) -> str:
     """Why an integer column is an identifier, or nothing. A feature such as an age must not become one."""
     if found.low is None or found.high is None or found.present < 2:
         return ""
     distinct = int(found.distinct)
-    if _ID_NAME.search(found.name) and distinct >= _DISTINCT * found.present:
+    if _named_identifier(found.name) and distinct >= _DISTINCT * found.present:
         return "by its name, and nearly all distinct"
     if _STRICT_ID_NAME.search(found.name) and distinct > max(50, 0.2 * found.present):
         return "by its name"

@@ -233,8 +233,9 @@ def _understand(
             found[name],
             recipe.source.columns.get(name),
             target=name == recipe.task.target,
-            delimiter=source.delimiter,
             locate=locate,
+            delimiter=source.delimiter,
+            only_texts=source.typed,
         )
         how.missing = tuple(dict.fromkeys([*recipe.source.missing, *how.missing]))
         earlier = keep.get(name)

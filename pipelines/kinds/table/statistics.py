@@ -25,7 +25,9 @@ class Distinct:
         if len(self.smallest) == self.size:
             digests = digests[digests < self.smallest[-1]]
         if len(digests):
-            self.smallest = np.unique(np.concatenate([self.smallest, digests]))[: self.size]
+            ordered = np.sort(np.concatenate([self.smallest, digests]))
+            new = np.append(True, ordered[1:] != ordered[:-1])
+            self.smallest = ordered[new][: self.size].copy()
 
     @property
     def exact(self) -> bool:
