@@ -106,13 +106,11 @@ def assess(
         for number, plan in enumerate(plans):
             rows = min(made.rows_kept, round(plan.rows * made.rows_kept / plans[-1].rows))
             used.append(rows)
-            arms.append(Arm(str(number), [real, first(run, made.kept, rows)]))
-        scored = [(arm, rows) for arm, rows in zip(arms, used, strict=True) if rows > 0]
-        quality: dict[str, Any] = {}
-        if scored:
-            score(run, [arm for arm, _ in scored], real, fresh, progress).save(out / "scores.npz")
-            if fold == 0:
-                quality = measure(run, real, made, fresh, role=role, max_rows=QUALITY_ROWS)
+            if rows:
+                arms.append(Arm(str(number), [real, first(run, made.kept, rows)]))
+        if len(arms) == len(plans):
+            score(run, arms, real, fresh, progress).save(out / "scores.npz")
+        quality = measure(run, real, made, fresh, role=role, max_rows=QUALITY_ROWS) if fold == 0 else {}
         return {"rows": used, "quality": quality}
 
     inputs = {f"train{n}": stage.file_digest(path) for n, path in enumerate(train)}
@@ -133,12 +131,19 @@ def measure(
     An editor's rows resemble their sources by design, so privacy is not measured for them.
     """
     seed = run.seed("quality")
-    synthetic = Rows(made.kept, run.schema).frame(max_rows=max_rows, seed=seed)
-    shared = {"train": real, "synthetic": synthetic, "fresh": fresh, "seed": seed, "max_rows": max_rows}
-    quality: dict[str, Any] = {"privacy": {}}
+    quality: dict[str, Any] = {"fidelity": {}, "diversity": {}, "privacy": {}}
     with limited(run.recipe.threads, len(real)):
-        quality["fidelity"] = run.kind.fidelity(run.schema, run.task, **shared)
-        quality["diversity"] = run.kind.diversity(run.schema, run.task, **shared)
+        if made.rows_kept:
+            synthetic = Rows(made.kept, run.schema).frame(max_rows=max_rows, seed=seed)
+            shared = {
+                "train": real,
+                "synthetic": synthetic,
+                "fresh": fresh,
+                "seed": seed,
+                "max_rows": max_rows,
+            }
+            quality["fidelity"] = run.kind.fidelity(run.schema, run.task, **shared)
+            quality["diversity"] = run.kind.diversity(run.schema, run.task, **shared)
         if role == "sampler":
             before = Rows(made.sampled, run.schema).frame(max_rows=max_rows, seed=seed)
             against = {"train": real, "synthetic": before, "held_out": fresh}

@@ -75,8 +75,9 @@ def certify(
         )
         quality: dict[str, Any] = {"fidelity": {}, "diversity": {}, "privacy": {}}
         panels: dict[str, Any] = {}
-        if made is not None and made.rows_kept:
+        if made is not None:
             quality = measure(run, rows, made, held_out, role=role, max_rows=QUALITY_ROWS)
+        if made is not None and made.rows_kept:
             seen = Rows(made.kept, run.schema).frame(max_rows=PANEL_ROWS, seed=run.seed("panels"))
             panels = run.kind.panels(run.schema, run.task, train=rows, synthetic=seen, fresh=held_out)
         progress(1.0, "certified")

@@ -90,21 +90,29 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
         scores = [Scores.load(path) for record in one.assessments for path in record.paths("scores.npz")]
         for number, plan in enumerate(one.plans):
             trial = Trial(candidate=one.candidate, plan=plan, reason=one.failed)
-            if one.failed is None and scores and len(scores) == len(real):
-                merged = [Scores.merge(a, b) for a, b in zip(real, scores, strict=True)]
-                gain = bootstrap.difference(merged, str(number), "real", task, draws, seed)
-                trial.gain = {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
+            if one.failed is None and one.assessments:
                 trial.gates = _privacy_gates(run, one.assessments[0])
                 broken = [gate["gate"] for gate in trial.gates if not gate["passed"]]
+                if len(scores) == len(real):
+                    merged = [Scores.merge(a, b) for a, b in zip(real, scores, strict=True)]
+                    gain = bootstrap.difference(merged, str(number), "real", task, draws, seed)
+                    trial.gain = {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
+                else:
+                    trial.reason = "no row passed the screen"
                 if broken:
                     trial.reason = f"failed the gate {', '.join(broken)} on validation rows"
-            elif trial.reason is None:
-                trial.reason = "no row passed the screen"
             trials.append(trial)
     measured = [trial for trial in trials if trial.gain is not None]
     allowed = [trial for trial in measured if trial.reason is None]
     best = max(allowed or measured, key=lambda trial: trial.gain["value"], default=None)  # type: ignore[index]
-    wins = best is not None and best.reason is None and best.gain["value"] > best.gain["se"]  # type: ignore[index]
+    if best is None:  # its rows are certified all the same, to show what is wrong with them
+        best = next((trial for trial in trials if trial.gates), None)
+    wins = (
+        best is not None
+        and best.gain is not None
+        and best.reason is None
+        and best.gain["value"] > best.gain["se"]
+    )
     return Choice(
         chosen=best if wins else None,
         best=best,
