@@ -8,8 +8,8 @@ import pandas as pd
 from leaven.generators.schema import Schema
 from leaven.pipelines.quality.controls import Arms, between
 from leaven.pipelines.quality.encode import Encoder, as_labels
-from leaven.pipelines.quality.fidelity import neighbourhoods
-from leaven.pipelines.quality.neighbours import nearest, row_keys
+from leaven.pipelines.quality.fidelity import Neighbourhoods
+from leaven.pipelines.quality.neighbours import row_keys
 from leaven.pipelines.task import Task
 
 RARE = 0.05  # a category is rare up to this share of the rows
@@ -32,11 +32,10 @@ def measure(
     """
     arms = Arms.draw(train, synthetic, fresh, seed, max_rows)
     encoder = Encoder.fit(schema, arms.reference)
-    same = arms.reference.iloc[: arms.rows]
     results = {
         "coverage": between(
             arms,
-            lambda rows: coverage(encoder, same, rows),
+            Neighbourhoods(encoder, arms.reference.iloc[: arms.rows]).coverage,
             arms.independent,
             better="higher",
             what="share of train rows that have a synthetic row among their nearest "
@@ -71,13 +70,6 @@ def measure(
             "(ceiling: one row again and again)",
         )
     return results
-
-
-def coverage(encoder: Encoder, real: pd.DataFrame, rows: pd.DataFrame) -> float:
-    """Coverage of Naeem et al. 2020; a row on the rim counts, so that repeated real rows can be covered."""
-    points, others, radius = neighbourhoods(encoder, real, rows)
-    distances, _ = nearest(points, others, 1)
-    return float((distances[:, 0] <= radius + 1e-9).mean())
 
 
 def rare_categories(encoder: Encoder, real: pd.DataFrame) -> list[np.ndarray]:

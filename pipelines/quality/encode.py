@@ -7,15 +7,12 @@ import pandas as pd
 
 from leaven.generators.schema import Schema
 
-BINS = (
-    3,
-    10,
-)  # quantile bins of a number where it is compared with a category: with few rows fewer, else all is noise
+# Quantile bins of a number where it is compared with a category: with few rows fewer, else all is noise.
+BINS = (3, 10)
 TREE_CATEGORIES = 250  # scikit-learn's boosted trees take at most 255 categories a column
 SLOTS = 512  # width of the one-hot part of a row in the space of distances, all columns together
-FAR = (
-    10.0  # spreads from the median at which a number is cut off, so that one tail does not rule all distances
-)
+OFTEN = 5  # rows from which a category has a slot of its own in that space
+FAR = 10.0  # spreads from the median at which a number is cut off, so that no tail rules all distances
 
 
 def as_numbers(series: pd.Series) -> np.ndarray:
@@ -55,6 +52,7 @@ class Encoder:
     numeric: list[str]
     discrete: list[str]
     categories: dict[str, pd.Index]  # most frequent first
+    frequent: dict[str, int]  # how many of them have at least OFTEN rows
     edges: dict[str, np.ndarray]
     centre: np.ndarray
     spread: np.ndarray
@@ -68,10 +66,12 @@ class Encoder:
         finite = [values[np.isfinite(values)] for values in numbers]
         bins = int(np.clip(np.sqrt(len(train)) / 8, *BINS))
         inner = np.linspace(0, 1, bins + 1)[1:-1]
+        counts = {name: train[name].dropna().astype(object).value_counts() for name in discrete}
         return cls(
             numeric=numeric,
             discrete=discrete,
-            categories={name: train[name].dropna().astype(object).value_counts().index for name in discrete},
+            categories={name: found.index for name, found in counts.items()},
+            frequent={name: int((found >= OFTEN).sum()) for name, found in counts.items()},
             edges={
                 name: np.unique(np.quantile(values, inner)) if len(values) else np.empty(0)
                 for name, values in zip(numeric, finite, strict=True)
@@ -124,8 +124,9 @@ class Encoder:
     def space(self, frame: pd.DataFrame) -> np.ndarray:
         """Points for Euclidean distances, float32 (rows, dimensions).
 
-        A number one robust spread away, another category, or missing against present each count 1. Columns
-        with more categories than slots let the rare ones share slots, which bounds the width.
+        A number one robust spread away, another category, or missing against present each count 1. Categories
+        that are seldom in train, or not there at all, are spread over shared slots by the hash of their text:
+        this bounds the width, and treats those that train happens to have like those that it has not.
         """
         scaled = np.clip((self.numbers(frame) - self.centre) / self.spread, -FAR, FAR)
         missing = np.isnan(scaled)
@@ -133,12 +134,16 @@ class Encoder:
         codes = self.codes(frame)
         budget = max(8, SLOTS // max(1, len(self.discrete)))
         for j, name in enumerate(self.discrete):
-            slots = len(self.categories[name]) + 2
+            known = len(self.categories[name])
+            own = self.frequent[name] if known < budget else min(self.frequent[name], budget // 2)
+            shared = min(budget - own, known - own + 1)
             column = codes[:, j]
-            if slots > budget:
-                own = budget // 2
-                column = np.where(column < own, column, own + column % (budget - own))
-                slots = budget
+            others = column > own
+            if others.any():
+                text = frame[name].astype(object).to_numpy()[others].astype(str).astype(object)
+                column = column.copy()
+                column[others] = own + 1 + (pd.util.hash_array(text) % np.uint64(shared)).astype(np.int64)
+            slots = own + 1 + shared
             hot = np.zeros((len(frame), slots), dtype=np.float32)
             hot[np.arange(len(frame)), column] = np.sqrt(0.5)
             parts.append(hot)

@@ -1,6 +1,7 @@
 """Fidelity: do synthetic rows look like real ones? Floor: fresh real rows; ceiling: independent columns."""
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines.quality.controls import Arms, between
 from leaven.pipelines.quality.encode import Encoder
+from leaven.pipelines.quality.neighbours import DIGITS, nearest
 from leaven.pipelines.task import Task
 
 MAX_PAIRS = 400  # pairs of columns that are looked at; all of them up to 28 columns
 NEIGHBOURS = 5  # Naeem et al. 2020 use 5
 FOLDS = 3
+DENSITY_ROWS = 4_000  # rows whose density is looked at: the mean needs no more
 
 
 def measure(
@@ -62,14 +65,14 @@ def measure(
         ),
         "detection": between(
             arms,
-            lambda rows: detection(encoder, arms.reference.iloc[: arms.rows], rows, derive(seed, "folds")),
+            lambda rows: detection(schema, arms.reference.iloc[: arms.rows], rows, derive(seed, "folds")),
             bad,
             better="lower",
             what="AUC of a cross-validated boosted tree that tells synthetic from train rows; 0.5: it cannot",
         ),
         "density": between(
             arms,
-            lambda rows: density(encoder, arms.reference.iloc[: arms.rows], rows),
+            Neighbourhoods(encoder, arms.reference.iloc[: arms.rows]).density,
             bad,
             better="higher",
             what=f"how many train rows' neighbourhoods (their {NEIGHBOURS} nearest) a synthetic row lies in, "
@@ -168,14 +171,16 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / scale) if scale > 0 else 0.0
 
 
-def detection(encoder: Encoder, real: pd.DataFrame, rows: pd.DataFrame, seed: int) -> float:
+def detection(schema: Schema, real: pd.DataFrame, rows: pd.DataFrame, seed: int) -> float:
     """Mean AUC over folds of a boosted tree telling `rows` from `real`; 0.5 where there are too few rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
 
     if min(len(real), len(rows)) < 4 * FOLDS:
         return 0.5
-    features, categorical = encoder.tree_input(pd.concat([real, rows], ignore_index=True))
+    both = pd.concat([real, rows], ignore_index=True)
+    # Codes from both: with train's alone, a seldom category that train happens to lack gives real rows away.
+    features, categorical = Encoder.fit(schema, both).tree_input(both)
     label = np.repeat([0, 1], [len(real), len(rows)])
     # Equal rows share a fold: else copies of real rows are learned as real and come out below 0.5.
     values, same = np.unique(np.nan_to_num(features, nan=-np.inf), axis=0, return_inverse=True)
@@ -193,39 +198,42 @@ def detection(encoder: Encoder, real: pd.DataFrame, rows: pd.DataFrame, seed: in
     return float(np.mean(scores)) if scores else 0.5
 
 
-def density(encoder: Encoder, real: pd.DataFrame, rows: pd.DataFrame) -> float:
-    """Density of Naeem et al. 2020 ("Reliable Fidelity and Diversity Metrics"), 1 expected for real rows.
+class Neighbourhoods:
+    """Each real row's ball, out to its k-th nearest real row (Naeem et al. 2020)."""
 
-    A neighbourhood that holds more than its k rows, because rows repeat, weighs less by that: else a value
-    that stands 300 times would count 300 times in each of its rows.
-    """
-    points, others, radius = neighbourhoods(encoder, real, rows)
-    if len(points) < 2:
-        return 0.0
-    weight = 1 / np.maximum(1, _inside(points, points, radius).sum(axis=0) - 1)
-    return float((_inside(others, points, radius) @ weight).mean()) if len(others) else 0.0
+    def __init__(self, encoder: Encoder, real: pd.DataFrame):
+        self._encoder = encoder
+        self.points = encoder.space(real).astype(np.float64)
+        self._squared = (self.points**2).sum(axis=1)
+        if len(real) < 2:
+            self.radius = np.zeros(len(real))
+            self._weight = np.ones(len(real))
+            return
+        distances, _ = nearest(self.points, self.points, NEIGHBOURS + 1, own=np.arange(len(real)))
+        k = min(NEIGHBOURS, distances.shape[1])
+        self.radius = distances[:, k - 1]
+        self._weight = np.full(len(real), 1 / k)
+        # A ball that holds more than its k rows, because rows repeat, weighs less by that: else a value that
+        # stands 300 times would count 300 times in each of its rows.
+        tied = np.flatnonzero(distances[:, -1] == self.radius)
+        if len(tied):
+            counts = sum(block[:, tied].sum(axis=0) for block in self._inside(self.points))
+            self._weight[tied] = 1 / np.maximum(1, counts - 1)
 
+    def density(self, rows: pd.DataFrame) -> float:
+        """Mean number of balls that a row lies in, by k: about 1 for real rows."""
+        others = self._encoder.space(rows.iloc[:DENSITY_ROWS]).astype(np.float64)
+        return float(np.concatenate([block @ self._weight for block in self._inside(others)]).mean())
 
-def _inside(rows: np.ndarray, points: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Which rows lie in which points' neighbourhoods, bool (rows, points)."""
-    result = np.empty((len(rows), len(points)), dtype=bool)
-    squared, bound = (points**2).sum(axis=1), radius**2 + 1e-9
-    for start in range(0, len(rows), 1000):
-        block = rows[start : start + 1000]
-        result[start : start + 1000] = (
-            squared[None, :] - 2 * block @ points.T + (block**2).sum(axis=1)[:, None] <= bound
-        )
-    return result
+    def coverage(self, rows: pd.DataFrame) -> float:
+        """Share of balls that hold a row; the rim counts, so that repeated real rows can be covered."""
+        distances, _ = nearest(self.points, self._encoder.space(rows).astype(np.float64), 1)
+        return float((distances[:, 0] <= self.radius).mean())
 
-
-def neighbourhoods(
-    encoder: Encoder, real: pd.DataFrame, rows: pd.DataFrame
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Real rows and rows as points (float64), and each real row's distance to its k-th nearest real row."""
-    from leaven.pipelines.quality.neighbours import nearest
-
-    points = encoder.space(real)
-    if len(points) < 2:
-        return points.astype(np.float64), encoder.space(rows).astype(np.float64), np.zeros(len(points))
-    distances, _ = nearest(points, points, NEIGHBOURS, own=np.arange(len(points)))
-    return points.astype(np.float64), encoder.space(rows).astype(np.float64), distances[:, -1]
+    def _inside(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """Which rows lie in which balls, bool (1,000 rows or fewer, points) at a time."""
+        bound = (self.radius + 10.0**-DIGITS) ** 2
+        for start in range(0, len(rows), 1000):
+            block = rows[start : start + 1000]
+            squared = (block**2).sum(axis=1)[:, None] - 2 * block @ self.points.T + self._squared
+            yield squared <= bound

@@ -10,7 +10,7 @@ from leaven.generators.schema import Column, Schema
 from leaven.pipelines.quality import diversity
 from leaven.pipelines.quality.controls import independent_columns
 from leaven.pipelines.quality.encode import Encoder
-from leaven.pipelines.quality.fidelity import density
+from leaven.pipelines.quality.fidelity import Neighbourhoods
 from leaven.pipelines.task import Task
 
 
@@ -71,8 +71,9 @@ def test_coverage_and_density_equal_their_definition() -> None:
     among = np.linalg.norm(a[:, None] - a[None], axis=2)
     radius = np.sort(among, axis=1)[:, 5]
     across = np.linalg.norm(b[:, None] - a[None], axis=2)
-    assert diversity.coverage(encoder, real, made) == pytest.approx((across.min(axis=0) <= radius).mean())
-    assert density(encoder, real, made) == pytest.approx((across <= radius).sum() / (5 * len(b)))
+    balls = Neighbourhoods(encoder, real)
+    assert balls.coverage(made) == pytest.approx((across.min(axis=0) <= radius).mean())
+    assert balls.density(made) == pytest.approx((across <= radius).sum() / (5 * len(b)))
 
 
 def test_repeated_rows_do_not_inflate_density(mixed: Any) -> None:
@@ -84,9 +85,9 @@ def test_repeated_rows_do_not_inflate_density(mixed: Any) -> None:
         frame.iloc[::2] = 0.5
         return frame
 
-    encoder = Encoder.fit(schema, rows(1))
-    assert density(encoder, rows(1), rows(2)) == pytest.approx(1, abs=0.15)
-    assert diversity.coverage(encoder, rows(1), rows(2)) > 0.9
+    balls = Neighbourhoods(Encoder.fit(schema, rows(1)), rows(1))
+    assert balls.density(rows(2)) == pytest.approx(1, abs=0.15)
+    assert balls.coverage(rows(2)) > 0.9
 
 
 def test_tables_without_classes_or_rare_categories() -> None:

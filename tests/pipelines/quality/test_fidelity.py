@@ -72,6 +72,23 @@ def test_copies_of_real_rows_are_not_told_apart(mixed: Any) -> None:
     assert found["detection"]["value"] == pytest.approx(0.5, abs=0.07)
 
 
+def test_very_many_categories_do_not_give_fresh_rows_away() -> None:
+    schema = Schema(
+        columns=(Column(name="name", type="category"), Column(name="x", type="number")), target="x"
+    )
+    task = Task(target="x", type="regression", metric="r2")
+
+    def rows(seed: int) -> pd.DataFrame:
+        random = np.random.default_rng(seed)
+        names = np.array([f"n{i}" for i in random.integers(50_000, size=600)], dtype=object)
+        return pd.DataFrame({"name": names, "x": random.normal(size=600)})
+
+    found = fidelity.measure(schema, task, train=rows(1), synthetic=rows(2), fresh=rows(3), seed=1)
+    assert found["detection"]["floor"] == pytest.approx(0.5, abs=0.06)
+    assert found["detection"]["value"] == pytest.approx(0.5, abs=0.06)
+    assert found["density"]["floor"] == pytest.approx(1, abs=0.2)
+
+
 def test_missing_values_count_as_a_shape(mixed: Any) -> None:
     whole = measure(mixed, mixed.rows(800, 3).fillna({"y": 0.1}))
     kept = measure(mixed, mixed.rows(800, 3))

@@ -1,5 +1,6 @@
 """Encoding, copies, near copies and nearest neighbours."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,8 @@ def test_nearest_finds_the_nearest(width: int) -> None:
     points = random.normal(size=(50, width)).astype(np.float32)
     expected = np.sort(np.linalg.norm(points[:, None].astype(float) - corpus[None], axis=2), axis=1)[:, :4]
     distances, indices = nearest(points, corpus, 4)
-    assert np.allclose(distances, expected)
+    assert np.allclose(distances, expected, atol=1e-5)
+    assert (nearest(corpus, corpus, 1)[0] == 0).all()
     assert indices.shape == (50, 4)
 
 
@@ -172,6 +174,17 @@ def test_a_column_of_very_many_categories_stays_bounded() -> None:
     assert space.shape[1] < 600
     features, _ = encoder.tree_input(train)
     assert np.nanmax(features[:, 1]) < 255
+
+
+def test_a_category_that_train_lacks_is_as_far_as_one_that_it_has() -> None:
+    """Else fresh rows with names of their own would all look alike, and train rows would stand out."""
+    names = np.array([f"c{i}" for i in range(3000)], dtype=object)
+    frame = pd.DataFrame({"x": np.zeros(3000), "c": names})
+    encoder = Encoder.fit(TINY, frame.iloc[:1500])
+    seen, unseen = (encoder.space(part).astype(float) for part in (frame.iloc[:1500], frame.iloc[1500:]))
+    apart = [np.mean([np.linalg.norm(a - b) for a, b in itertools.pairwise(s)]) for s in (seen, unseen)]
+    assert apart[0] == pytest.approx(apart[1], abs=0.02)
+    assert apart[0] > 0.95
 
 
 def test_distance_counts_spreads_categories_and_missing_alike() -> None:
