@@ -101,6 +101,7 @@ def score_arms(
                 done += 1
             scores.outputs[arm.name][learner.name] = np.stack(made)
         scores.trained[arm.name] = len(training.labels)
+        workshop.forget()
     progress(1.0, "scored")
     return scores
 
@@ -215,6 +216,10 @@ class _Workshop:
         if key not in self._matrices:
             self._matrices[key] = (frame, self.features.matrix(frame, uses))  # the frame keeps its id taken
         return self._matrices[key][1]
+
+    def forget(self) -> None:
+        """Drop the matrices of one arm's own rows."""
+        self._matrices = {key: kept for key, kept in self._matrices.items() if kept[0] is self.real}
 
     def _is_real(self, frame: pd.DataFrame) -> bool:
         return frame is self.reference or (len(frame) == len(self.reference) and frame.equals(self.reference))

@@ -51,9 +51,13 @@ def worth(
 
     Returns:
         `worth_real_rows` {value, low, high}: numbers of real rows, or "> k" beyond the curve's end; all None with a
-        `reason` where the curve cannot be read. `curve` [{rows, value, low, high}]. `half` {rows, real, augmented},
-        the latter two {value, low, high, se}.
+        `reason` where the curve cannot be read, or where `max_rows` hides what more real rows would do.
+        `curve` [{rows, value, low, high}].
+        `half` {rows, real, augmented}, the latter two {value, low, high, se}.
     """
+    if len(full) > max_rows // 2:
+        reason = f"there are {len(full)} real rows, and utility.max_rows lets an arm train on {max_rows // 2} of them"
+        return {"worth_real_rows": _unread(reason), "curve": [], "half": None}
     rest = _without(full, half)
     rest = rest.iloc[_stratified_order(rest, task, derive("rest", seed))].reset_index(drop=True)
     orders = next((count for rows, count in ORDERS if len(full) <= rows), 2)
@@ -126,7 +130,7 @@ def _read(
             f"the learning curve is too noisy: {rows[-1]} more real rows change the score by {gain:+.4f}, "
             f"with a standard error of {error:.4f}"
         )
-        return {"value": None, "low": None, "high": None, "reason": reason}
+        return _unread(reason)
     read = [_place(rows, drawn[:, draw], augmented[1][draw]) for draw in range(drawn.shape[1])]
     # A quantile between a number and infinity would be neither.
     low, high = np.quantile(read, [TAIL, 1 - TAIL], method="inverted_cdf")
@@ -135,6 +139,10 @@ def _read(
         name: f"> {rows[-1]}" if np.isinf(found) else round(float(found))
         for name, found in (("value", value), ("low", min(low, value)), ("high", max(high, value)))
     }
+
+
+def _unread(reason: str) -> dict[str, Any]:
+    return {"value": None, "low": None, "high": None, "reason": reason}
 
 
 def _place(rows: np.ndarray, curve: np.ndarray, reached: float) -> float:

@@ -18,7 +18,8 @@ from leaven.pipelines.task import Task
 
 NEWTON_WIDTH = 400  # coefficients up to which the exact Newton step is cheaper than a gradient search
 
-THREADS_PAY = 5_000  # rows below which threads wait for each other longer than they work
+# Rows from which threads pay: below, they wait for each other longer than they work.
+FOREST_THREADS, SUM_THREADS = 2_000, 50_000
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,10 @@ class Learner:
         from threadpoolctl import threadpool_limits
 
         rows = X_score.shape[0]
-        threads = threads if X.shape[0] >= THREADS_PAY else 1
         if self.classes and len(np.unique(y)) == 1:
             return np.eye(self.classes)[np.full(rows, int(y[0]))]
-        estimator = self.make(seed, threads, X, self.classes)
-        with threadpool_limits(limits=threads):
+        estimator = self.make(seed, threads if X.shape[0] >= FOREST_THREADS else 1, X, self.classes)
+        with threadpool_limits(limits=threads if X.shape[0] >= SUM_THREADS else 1):
             self._fit(estimator, X, y, weight)
             if not self.classes:
                 return np.asarray(estimator.predict(X_score), float)
@@ -111,8 +111,8 @@ def _ridge(seed: int, threads: int, X: Any, classes: int) -> Any:
 def _random_forest(seed: int, threads: int, X: Any, classes: int) -> Any:
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-    # Leaves of two rows: steadier probabilities than fully grown trees, from few rows and few trees.
-    shared = {"n_estimators": 100, "min_samples_leaf": 2, "n_jobs": threads, "random_state": seed}
+    # Leaves of three rows: steadier probabilities than fully grown trees, from 60 rows and from 30,000.
+    shared = {"n_estimators": 100, "min_samples_leaf": 3, "n_jobs": threads, "random_state": seed}
     if classes:
         return RandomForestClassifier(max_features="sqrt", **shared)
     return RandomForestRegressor(max_features=0.4, **shared)

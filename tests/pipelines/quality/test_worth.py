@@ -69,13 +69,25 @@ def test_a_noisy_curve_is_not_read() -> None:
     assert "too noisy" in found["reason"] and "120 more real rows" in found["reason"]
 
 
-def test_random_learners_and_other_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ORDERS", ((1_000, 2),))
+def test_thinned_rows_have_no_curve() -> None:
+    found = measured(table(60, 20), max_rows=400)
+    assert found["worth_real_rows"]["value"] is None and "240 real rows" in found["worth_real_rows"]["reason"]
+    assert found["curve"] == []
+
+
+def test_random_learners() -> None:
+    found = measured(
+        table(40, 20), learners=KIND.learners(BINARY, ["random_forest"]), repeats=2, score=HELD_OUT.head(500)
+    )
+    assert found["half"]["augmented"]["se"] > 0
+
+
+def test_decision_metrics() -> None:
     task = BINARY.model_copy(update={"metric": "macro_f1"})
-    learners = KIND.learners(task, ["random_forest"])
     found = worth(
         KIND, SCHEMA, task, half=HALF, full=FULL, half_synthetic=table(40, 20), score=HELD_OUT.head(500),
-        learners=learners, repeats=2, seed=1, max_rows=1000, draws=100, threads=1,
+        learners=KIND.learners(task, ["logistic_regression"]), repeats=1, seed=1, max_rows=1000, draws=100,
+        threads=1,
     )  # fmt: skip
     assert set(found) == {"worth_real_rows", "curve", "half"}
 
