@@ -61,16 +61,15 @@ class Page:
             finally:
                 self._lock.release()
 
-    def finish(self, elapsed: float, failed: bool) -> None:
+    def finish(self, elapsed: float, ended: str) -> None:
         """Fill the bar, and write one line to the run's log."""
         with self._lock:
-            if self._id is not None and not failed:
+            if self._id is not None and ended == "done in":
                 self._context.run(self._send, 100.0, "done")
         with contextlib.suppress(Exception):
             from prefect.logging import get_run_logger
 
-            word = "failed after" if failed else "done in"
-            get_run_logger().info("%s: %s %.1f s", self.name, word, elapsed)
+            get_run_logger().info("%s: %s %.1f s", self.name, ended or "refused after", elapsed)
 
     def _send(self, percent: float, text: str) -> None:
         from prefect.artifacts import create_progress_artifact, update_progress_artifact

@@ -28,6 +28,8 @@ def run(app: Any, arguments: list[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(arguments, standalone_mode=False)
+        if code == INTERRUPTED:  # typer's way of saying Ctrl-C
+            return _stopped(KeyboardInterrupt())
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, Terminated) as stopped:
         return _stopped(stopped)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from leaven.flows import artifacts as pages
 from leaven.generators.contract import Progress
+from leaven.generators.errors import InputError
 from leaven.pipelines.report.words import duration
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Display(Protocol):
     def update(self, name: str, share: float, text: str, elapsed: float) -> None:
         """`share` is 0 to 1, or NaN when unknown; `elapsed` counts from the stage's start, in seconds."""
 
-    def finish(self, name: str, elapsed: float, failed: bool) -> None:
-        """The stage ended."""
+    def finish(self, name: str, elapsed: float, ended: str) -> None:
+        """The stage ended: `done in`, `failed after`, or nothing where it was refused."""
 
 
 def remaining(share: float, elapsed: float) -> str:
@@ -36,6 +37,10 @@ def remaining(share: float, elapsed: float) -> str:
     if isnan(share) or share < 0.02 or share >= 1 or elapsed < 3:
         return ""
     return f", about {duration(elapsed * (1 - share) / share)} left"
+
+
+def _worth_a_line(ended: str, elapsed: float) -> bool:
+    return ended == "failed after" or (ended == "done in" and elapsed >= BRIEF_SECONDS)
 
 
 class Lines:
@@ -53,10 +58,10 @@ class Lines:
         percent = "" if isnan(share) else f" {share:.0%}"
         self._print(f"{name}:{percent} {text}{remaining(share, elapsed)}")
 
-    def finish(self, name: str, elapsed: float, failed: bool) -> None:
+    def finish(self, name: str, elapsed: float, ended: str) -> None:
         self._last.pop(name, None)
-        if failed or elapsed >= BRIEF_SECONDS:
-            self._print(f"{name}: {'failed after' if failed else 'done in'} {duration(elapsed)}")
+        if _worth_a_line(ended, elapsed):
+            self._print(f"{name}: {ended} {duration(elapsed)}")
 
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -93,13 +98,13 @@ class Bars:
         total, completed = (None, 0.0) if isnan(share) else (1.0, share)
         self.bars.update(self._tasks[name], total=total, completed=completed, text=shown + left)
 
-    def finish(self, name: str, elapsed: float, failed: bool) -> None:
+    def finish(self, name: str, elapsed: float, ended: str) -> None:
         with self._lock:
             task = self._tasks.pop(name, None)
         if task is not None:
             self.bars.remove_task(task)
-        if failed or elapsed >= BRIEF_SECONDS:
-            mark = "[red]✗[/]" if failed else "[green]✓[/]"
+        if _worth_a_line(ended, elapsed):
+            mark = "[green]✓[/]" if ended == "done in" else "[red]✗[/]"
             self.bars.console.print(f"{mark} {name} [dim]{duration(elapsed)}[/]", highlight=False)
 
 
@@ -151,16 +156,19 @@ def stage(name: str) -> Iterator[Progress]:
             page.update(share, f"{text}{remaining(share, elapsed)}")
 
     report(float("nan"), "")
-    failed = True
+    ended = "failed after"
     try:
         yield report
-        failed = False
+        ended = "done in"
+    except InputError:
+        ended = ""  # the one line that says what is wrong comes from whoever called
+        raise
     finally:
         elapsed = time.monotonic() - start
         for one in shown:
-            one.finish(name, elapsed, failed)
+            one.finish(name, elapsed, ended)
         if page is not None:
-            page.finish(elapsed, failed)
+            page.finish(elapsed, ended)
 
 
 def artifacts(outcome: Any) -> None:

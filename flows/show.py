@@ -82,13 +82,21 @@ def candidate_cells(report: Mapping[str, Any]) -> Cells:
                 "95 % interval": words.between(gain),
                 "kept": _share(rows),
                 "time": words.duration(sum((tried.get("seconds") or {}).values())),
-                "why not": str(validation.get("reason") or ("" if _is_chosen(report, tried) else "–")),
+                "why not": _why_not(report, tried),
             }
         )
-    if all(row["why not"] in ("", "–") for row in cells):
-        for row in cells:
-            del row["why not"]
     return cells
+
+
+def _why_not(report: Mapping[str, Any], tried: Mapping[str, Any]) -> str:
+    """Why the candidate was not chosen; nothing for the one that was."""
+    validation = tried.get("validation") or {}
+    gain = validation.get("lift")
+    if validation.get("reason") or _is_chosen(report, tried):
+        return str(validation.get("reason") or "")
+    if gain and gain["value"] <= gain.get("se", 0.0):
+        return "gain within noise"
+    return "another gained more"
 
 
 def _amount(amount: Any) -> str:
