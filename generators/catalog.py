@@ -20,15 +20,17 @@ class Entry(NamedTuple):
 CATALOG: dict[str, Entry] = {
     "gaussian_copula": Entry(
         "table",
-        "leaven.generators.table.sdv:GaussianCopula",
-        "SDV's Gaussian copula: fast, smooth, weak on dependence",
+        "leaven.generators.table.sdv_copula:GaussianCopula",
+        "SDV's Gaussian copula on empirical marginals: fast, weak on dependence",
     ),
     "ctgan": Entry(
-        "table", "leaven.generators.table.sdv:CTGAN", "SDV's conditional tabular GAN: slow to train"
+        "table", "leaven.generators.table.sdv_networks:CTGAN", "SDV's conditional tabular GAN: slow to train"
     ),
-    "tvae": Entry("table", "leaven.generators.table.sdv:TVAE", "SDV's tabular variational autoencoder"),
+    "tvae": Entry(
+        "table", "leaven.generators.table.sdv_networks:TVAE", "SDV's tabular variational autoencoder"
+    ),
     "copula_gan": Entry(
-        "table", "leaven.generators.table.sdv:CopulaGAN", "SDV's CTGAN on copula-normalised columns"
+        "table", "leaven.generators.table.sdv_networks:CopulaGAN", "SDV's CTGAN on copula-normalised columns"
     ),
     "smote": Entry(
         "table",

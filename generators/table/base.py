@@ -21,7 +21,8 @@ from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.generators.table import identifiers, possible
-from leaven.generators.table.prepare import Coding, Preparation, step
+from leaven.generators.table.coding import Coding, step
+from leaven.generators.table.prepare import Preparation
 
 STATE = "generator.json"
 BATCH_ROWS = 50_000  # rows drawn at once: bounds memory whatever the count

@@ -8,7 +8,8 @@ import pandas as pd
 from leaven.generators.conditions import Condition, Conditions
 from leaven.generators.errors import ConditionError
 from leaven.generators.schema import Schema
-from leaven.generators.table.prepare import Coding, Preparation
+from leaven.generators.table.coding import Coding
+from leaven.generators.table.prepare import Preparation
 
 
 def check(conditions: Conditions, preparation: Preparation, schema: Schema) -> None:

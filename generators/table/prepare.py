@@ -10,88 +10,18 @@ Everything here is learned from train rows, and is JSON.
 """
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, Field
 
 from leaven.generators.conditions import Condition, Conditions
-from leaven.generators.schema import ColumnType, Schema
+from leaven.generators.schema import Schema
+from leaven.generators.table import coding as column_coding
+from leaven.generators.table.coding import Coding, plain, step
 
 _SAFE_INTEGER = 2.0**63 - 1024  # the largest float below 2**63
-
-
-class Coding(BaseModel):
-    """What train rows show of one column, and how it is coded. Dates are integers: microseconds since 1970."""
-
-    name: str
-    type: ColumnType
-    form: Literal["discrete", "numeric", "constant", "empty"]
-    missing: float = 0.0  # share of rows
-    drawn: bool = False  # missing values are not learned but drawn at random, by their share
-    values: list[Any] = Field(default_factory=list)  # those with a code of their own, the most frequent first
-    counts: list[int] = Field(default_factory=list)
-    rest: list[Any] = Field(default_factory=list)  # those that share one code
-    rest_counts: list[int] = Field(default_factory=list)
-    minimum: int | float | None = None
-    maximum: int | float | None = None
-    median: int | float | None = None
-    decimals: int | None = None  # of a number; None: as they come
-    resolution: int = 1  # of a date, in microseconds
-    origin: float = 0.0  # the coded value is (value - origin) / scale
-    scale: float = 1.0
-
-    @property
-    def other(self) -> int | None:
-        """The code that the values in `rest` share."""
-        return len(self.values) if self.rest else None
-
-    @property
-    def absent(self) -> int | None:
-        """The code of a missing value in a discrete column."""
-        return len(self.values) + bool(self.rest) if self.marked else None
-
-    @property
-    def marked(self) -> bool:
-        """Whether the coded rows say which values are missing."""
-        return self.missing > 0 and not self.drawn
-
-    @property
-    def levels(self) -> int:
-        """Number of codes of a discrete column."""
-        return len(self.values) + bool(self.rest) + self.marked
-
-    def typed(self, values: Any) -> pd.Series:
-        """Plain values (None or NaN: missing) -> the house's type for the column."""
-        if self.type == "number":
-            return pd.Series(values, dtype="float64")
-        if self.type == "integer":
-            return pd.Series(pd.array(values, dtype="Int64"))
-        if self.type == "boolean":
-            return pd.Series(pd.array(values, dtype="boolean"))
-        if self.type == "date":
-            whole = pd.Series(pd.array(values, dtype="Int64"))
-            stamps = whole.fillna(0).to_numpy(dtype="int64").astype("datetime64[us]")
-            stamps[whole.isna().to_numpy()] = np.datetime64("NaT")
-            return pd.Series(stamps)
-        return pd.Series(values, dtype=object)
-
-    def matching(self, condition: Condition, values: list[Any]) -> np.ndarray:
-        """Which of the plain `values` meet the condition, bool (values,)."""
-        if not values:
-            return np.zeros(0, dtype=bool)
-        return condition.mask(pd.DataFrame({self.name: self.typed(values)}))
-
-
-def plain(series: pd.Series, kind: ColumnType) -> pd.Series:
-    """A typed column as plain values: dates as Int64 microseconds, infinite numbers as missing."""
-    if kind == "date":
-        stamps = series.astype("datetime64[us]")
-        return stamps.astype("int64").astype("Int64").mask(stamps.isna().to_numpy())
-    if kind == "number":
-        return series.astype("float64").replace([np.inf, -np.inf], np.nan)
-    return series
 
 
 class Preparation(BaseModel):
@@ -135,7 +65,7 @@ class Preparation(BaseModel):
             few = 0 if column.name in tied else discrete_up_to
             if column.name == schema.target and column.type == "integer":
                 few = max(few, 50)  # an integer label with few values is a class
-            codings[column.name] = _coding(
+            codings[column.name] = column_coding.learn(
                 plain(frame[column.name], column.type),
                 column.name,
                 column.type,
@@ -262,13 +192,6 @@ class Preparation(BaseModel):
         return [tuple((end - coding.origin) / coding.scale for end in span) for span in spans]  # type: ignore[misc]
 
 
-def step(coding: Coding) -> float:
-    """The smallest difference that the column shows; 0 when unknown."""
-    if coding.type == "number":
-        return 0.0 if coding.decimals is None else 10.0**-coding.decimals
-    return float(coding.resolution)
-
-
 def _indicator(key: str) -> str:
     return "m" + key[1:]
 
@@ -277,51 +200,6 @@ def _number(value: Any) -> float:
     if isinstance(value, pd.Timestamp):
         return float(value.as_unit("us").value)
     return float(value)
-
-
-def _coding(values: pd.Series, name: str, kind: ColumnType, most: int | None, few: int) -> Coding:
-    present = values.dropna()
-    base: dict[str, Any] = {"name": name, "type": kind, "missing": 1 - len(present) / max(len(values), 1)}
-    if present.empty:
-        return Coding(form="empty", **base)
-    if kind in ("number", "integer", "date"):
-        ends = {"minimum": _python(present.min()), "maximum": _python(present.max())}
-        base |= ends | {"median": float(np.median(present.to_numpy(dtype="float64")))}
-        # The counts of a long column are only worth making when they can be few.
-        many = few == 0 or present.iloc[:10_000].nunique() > few or present.nunique() > few
-        if many and ends["minimum"] != ends["maximum"]:
-            exact = {"decimals": _decimals(present)} if kind == "number" else {}
-            exact |= {"resolution": _resolution(present)} if kind == "date" else {}
-            return Coding(form="numeric", **base, **exact)
-    counts = present.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    found, sizes = counts.index.tolist(), counts.tolist()
-    if len(found) == 1 and not base["missing"]:
-        return Coding(form="constant", **base, values=found, counts=sizes)
-    kept = len(found) if most is None or len(found) <= most else most - 1
-    return Coding(
-        form="discrete",
-        **base,
-        values=found[:kept],
-        counts=sizes[:kept],
-        rest=found[kept:],
-        rest_counts=sizes[kept:],
-    )
-
-
-def _decimals(values: pd.Series) -> int | None:
-    numbers = values.to_numpy(dtype="float64")
-    for decimals in range(11):
-        if np.array_equal(np.round(numbers, decimals), numbers):
-            return decimals
-    return None
-
-
-def _resolution(values: pd.Series) -> int:
-    whole = values.to_numpy(dtype="int64")
-    for unit in (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000):
-        if not (whole % unit).any():
-            return unit
-    return 1
 
 
 def _codes(values: pd.Series, coding: Coding, rng: np.random.Generator) -> np.ndarray:
@@ -368,7 +246,3 @@ def _numeric_values(coded: np.ndarray, coding: Coding, empty: np.ndarray | None)
     whole = np.clip(whole, int(coding.minimum), int(coding.maximum))
     masked = pd.arrays.IntegerArray(whole, np.zeros(len(whole), dtype=bool) if empty is None else empty)
     return coding.typed(masked)
-
-
-def _python(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
