@@ -9,7 +9,7 @@ one of them random, train on both arms by the pipeline's own `score_arms`.
 - fixed: one train set; each simulation draws new test rows and seeds.
 - redrawn: each simulation also draws new train and synthetic rows, and so has a truth of its own.
 
-The truth of a simulation is the lift on 20,000 test rows and many seeds, other ones than the interval is made from.
+The truth of a simulation is the lift on very many test rows and seeds, other seeds than the interval is made from.
 Finished lines are kept in the file named by --results and not computed again.
 """
 
@@ -35,7 +35,9 @@ SCHEMA = Schema(
     columns=(*(Column(name=name, type="number") for name in NUMBERS), Column(name="y", type="category")),
     target="y",
 )
-TRAIN_ROWS, SYNTHETIC_ROWS, POOL_ROWS, POOL_SEEDS = 120, 120, 20_000, 60
+TRAIN_ROWS = SYNTHETIC_ROWS = 120
+# Test rows and seeds of the truth: one truth for all simulations can be sharper than one for each.
+POOLS = {"fixed": (20_000, 240), "redrawn": (8_000, 35)}
 REPEATS = 5  # seeds that an interval is made from, as in the pipeline's default
 EFFECTS = ("helps", "nothing", "hurts")
 
@@ -96,7 +98,7 @@ def synthetic(effect: str, real: pd.DataFrame, seed: int) -> pd.DataFrame:
     return made
 
 
-def pool(effect: str, metric: str, seed: int, pool_seeds: int) -> tuple[Scores, Task]:
+def pool(effect: str, metric: str, seed: int, pool_rows: int, pool_seeds: int) -> tuple[Scores, Task]:
     """Both arms on very many held-out rows under very many seeds."""
     task = Task(target="y", type="classification", metric=metric, classes=("no", "yes"), positive="yes")
     kind = kinds.get("table")
@@ -108,7 +110,7 @@ def pool(effect: str, metric: str, seed: int, pool_seeds: int) -> tuple[Scores, 
         task,
         arms=[utility.Arm("real", [real]), utility.Arm("augmented", [real, extra])],
         reference=real,
-        score=process(POOL_ROWS, derive("pool", seed)),
+        score=process(pool_rows, derive("pool", seed)),
         learners=kind.learners(task, ["logistic_regression", f"{__name__}:RandomFeatures"]),
         repeats=pool_seeds,
         seed=derive("learners", seed),
@@ -150,10 +152,9 @@ def simulate(
     values: dict[str, dict[str, np.ndarray]] = {}
     for simulation in range(simulations):
         if scores is None or mode == "redrawn":
-            pool_seeds = POOL_SEEDS if mode == "redrawn" else 4 * POOL_SEEDS
-            scores, task = pool(
-                effect, metric, derive(seed, simulation if mode == "redrawn" else 0), pool_seeds
-            )
+            pool_rows, pool_seeds = POOLS[mode]
+            own = derive(seed, simulation if mode == "redrawn" else 0)
+            scores, task = pool(effect, metric, own, pool_rows, pool_seeds)
             values = {arm: scores.values(arm) for arm in scores.arms}
         rng = np.random.default_rng(derive("draw", seed, mode, effect, metric, simulation))
         shuffled = rng.permutation(pool_seeds)
