@@ -10,6 +10,7 @@ from markupsafe import Markup
 from leaven.pipelines.report import plots, tracks, words
 
 OTHER = "(all others)"  # the bar in which panels put the rare categories
+MAX_PROFILE = 200  # columns in the table of columns
 ROWS = ("train", "validation", "test", "synthetic", "rejected")
 
 
@@ -88,9 +89,8 @@ def figures(report: Mapping[str, Any]) -> list[dict[str, str]]:
         note = f"further real rows · 95 %: {words.between(worth, words.count)}"
         found.append({"label": "Worth", "value": words.count(worth["value"]), "note": note})
     elif lift:
-        found.append(
-            {"label": "Worth in real rows", "value": "not known", "note": utility.get("worth_reason") or ""}
-        )
+        reason = str(utility.get("worth_reason") or "").partition(":")[0]
+        found.append({"label": "Worth in real rows", "value": "not known", "note": reason})
     made = (rows.get("synthetic") or 0) + (rows.get("rejected") or 0)
     if rows.get("synthetic"):
         share = f"{percent(rows['synthetic'] / made)} of {words.count(made)} made" if made else ""
@@ -190,26 +190,30 @@ def rejected(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def profile(report: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The columns as ingest understood them, as a table: `heads` and `rows`."""
+    """The columns as ingest understood them, as a table: `heads` and `rows`, and how many there are in `all`."""
     found = report.get("columns") or []
     if isinstance(found, Mapping):
-        found = found.get("columns") or [
-            {"name": name, **(rest if isinstance(rest, Mapping) else {})} for name, rest in found.items()
-        ]
-    entries = [entry for entry in found if isinstance(entry, Mapping)][:200]
+        found = found.get("columns") or []
+    entries = [dict(entry) for entry in found if isinstance(entry, Mapping)][:MAX_PROFILE]
+    for entry in entries:
+        if not entry.pop("distinct_exact", True) and entry.get("distinct") is not None:
+            entry["distinct"] = f"about {words.count(entry['distinct'])}"
+        if entry.pop("target", False):
+            entry["type"] = f"{entry.get('type', '')} (target)"
+        entry["note"] = entry.pop("note", None) or ""  # last, since it is long
     simple = (str, int, float, bool)
-    heads = list(
-        dict.fromkeys(key for entry in entries for key, value in entry.items() if isinstance(value, simple))
-    )
-    return (
-        {
-            "heads": heads,
-            "rows": [[entry.get(head) for head in heads] for entry in entries],
-            "all": len(found),
-        }
-        if heads
-        else None
-    )
+    heads = [
+        head
+        for head in dict.fromkeys(key for entry in entries for key in entry)
+        if any(isinstance(entry.get(head), simple) and entry[head] != "" for entry in entries)
+    ]
+    if not heads:
+        return None
+    return {
+        "heads": heads,
+        "rows": [[entry.get(head) for head in heads] for entry in entries],
+        "all": len(found),
+    }
 
 
 def human(name: str) -> str:
@@ -224,9 +228,9 @@ def plain(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float) and not value.is_integer():
-        return words.score(value)
-    return words.count(value) if isinstance(value, (int, float)) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.6g}".replace("-", "−")
+    return words.count(value) if isinstance(value, int) else str(value).removesuffix(" 00:00:00")
 
 
 def percent(share: float | None) -> str:
@@ -240,9 +244,14 @@ def _value(entry: Any) -> float | None:
     return entry.get("value") if isinstance(entry, Mapping) else entry
 
 
-def _amounts(report: Mapping[str, Any]) -> Markup | None:
+def _amounts(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Lift against amount as `svg`, or, where every generator has one amount, as `ranges`."""
     entries = [entry for entry in report.get("amounts") or [] if entry.get("value") is not None]
-    return Markup(plots.amounts(entries, words.metric(report))) if entries else None
+    names = [str(entry["generator"]) for entry in entries]
+    if len(set(names)) < len(names):
+        return {"svg": Markup(plots.amounts(entries, words.metric(report)))}
+    found = [(name, "lift", entry) for name, entry in zip(names, entries, strict=True)]
+    return {"ranges": tracks.differences(found)} if found else {}
 
 
 def _panel(panel: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Drawing:
 
 
 @contextlib.contextmanager
-def drawn(width: float, height: float, alt: str) -> Iterator[Drawing]:
+def drawn(width: float, height: float, alt: str, layout: Any = "constrained") -> Iterator[Drawing]:
     """Draw on `drawing.figure`, `width` by `height` in inches; a phone shows about 4.9 inches at full size."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -68,7 +68,7 @@ def drawn(width: float, height: float, alt: str) -> Iterator[Drawing]:
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": alt}), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-        drawing = Drawing(Figure(figsize=(width, height), layout="constrained"))
+        drawing = Drawing(Figure(figsize=(width, height), layout=layout))
         FigureCanvasSVG(drawing.figure)
         yield drawing
         out = io.StringIO()
@@ -112,15 +112,17 @@ def curve(utility: Mapping[str, Any]) -> str:
                 [x], [y], error, fmt="D", color=SYNTHETIC, capsize=3, label="half of them + synthetic rows"
             )
             value = found.get("value")
-            if isinstance(value, (int, float)) and value > 0:
-                axes.plot([x, x + value], [y, y], "--", color=SYNTHETIC, linewidth=1.2)
-                axes.plot([x + value], [y], "|", color=SYNTHETIC, markersize=12)
+            beyond = isinstance(value, str)  # "> 360": the curve ends before it reaches the score
+            end = rows[-1] if beyond else x + (value or 0)
+            if end > x:
+                axes.plot([x, end], [y, y], "--", color=SYNTHETIC, linewidth=1.2)
+                axes.plot([end], [y], ">" if beyond else "|", color=SYNTHETIC, markersize=6 if beyond else 12)
                 axes.annotate(
                     f"worth {words.count(value)} real rows",
-                    (x + value, y),
+                    (end, y),
                     xytext=(5, -4),
                     textcoords="offset points",
-                    ha="left" if x + value < (rows[0] + 2 * rows[-1]) / 3 else "right",
+                    ha="left" if end < (rows[0] + 2 * rows[-1]) / 3 else "right",
                     va="top",
                     color=SYNTHETIC,
                     fontsize=10,
@@ -164,7 +166,7 @@ def amounts(entries: Sequence[Mapping[str, Any]], metric: str) -> str:
         _thousands(axes.xaxis)
         axes.set_xlabel("synthetic rows")
         axes.set_ylabel(f"lift in {metric}")
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.08 * spread)
         columns = 2 if max(map(len, names), default=0) < 22 else 1
         drawing.figure.legend(loc="outside upper left", ncols=columns, fontsize=10, handletextpad=0.4)
     return drawing.svg
@@ -173,8 +175,9 @@ def amounts(entries: Sequence[Mapping[str, Any]], metric: str) -> str:
 def histogram(panel: Mapping[str, Any]) -> str:
     """One column's real values (filled) and synthetic ones (line) in shared bins."""
     edges = np.array(panel["edges"], dtype=float)
-    with drawn(2.9, 1.35, f"histogram of {panel['name']}, real and synthetic") as drawing:
-        axes = drawing.figure.subplots()
+    # A fixed frame: all of them line up, and there are many to lay out.
+    with drawn(2.9, 1.3, f"histogram of {panel['name']}, real and synthetic", layout=None) as drawing:
+        axes = drawing.figure.add_axes((0.03, 0.19, 0.94, 0.79))
         axes.grid(False)
         axes.stairs(panel["real"], edges, fill=True, color=REAL, alpha=0.35, linewidth=0)
         axes.stairs(panel["synthetic"], edges, color=SYNTHETIC, linewidth=1.6, baseline=None)

@@ -1,7 +1,7 @@
 """Values on an axis: dots with intervals, and values between their floor and ceiling, as percentages of a width."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaven.pipelines.report import words
@@ -40,19 +40,24 @@ def arms(utility: Mapping[str, Any]) -> dict[str, Any] | None:
 def lifts(utility: Mapping[str, Any]) -> dict[str, Any] | None:
     """The two differences on one axis around zero."""
     names = {"lift": "over real rows alone", "lift_over_classic": "over the classic ways"}
-    values = {key: utility[key] for key in names if (utility.get(key) or {}).get("value") is not None}
-    if not values:
-        return None
-    axis = _axis([0.0, *(end for interval in values.values() for end in _ends(interval))])
+    found = [
+        (names[key], key, utility[key]) for key in names if (utility.get(key) or {}).get("value") is not None
+    ]
+    return differences(found) if found else None
+
+
+def differences(found: Sequence[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Differences (name, kind, interval) on one axis around zero."""
+    axis = _axis([0.0, *(end for _, _, interval in found for end in _ends(interval))])
     rows = [
         {
-            "name": names[key],
-            "kind": key,
-            "text": words.signed(i["value"]),
-            "between": words.between(i),
-            **_placed(i, axis),
+            "name": name,
+            "kind": kind,
+            "text": words.signed(interval["value"]),
+            "between": words.between(interval),
+            **_placed(interval, axis),
         }
-        for key, i in values.items()
+        for name, kind, interval in found
     ]
     return {"rows": rows, "ticks": _ticks(axis, signed=True), "line": _at(0.0, axis)}
 
@@ -73,8 +78,8 @@ def metrics(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             worse = ceiling > floor if metric.get("better") == "lower" else ceiling < floor
             if not worse:
                 row["missing"] = (
-                    f"{words.score(value)}, but its controls cannot be told apart here (real rows "
-                    f"{words.score(floor)}, known-bad {words.score(ceiling)}), so it says nothing about these rows"
+                    f"synthetic {words.score(value)}, real rows {words.score(floor)}, but a known-bad generator gets "
+                    f"{words.score(ceiling)}, so this number cannot tell good rows from bad ones here"
                 )
             else:
                 share = (value - floor) / (ceiling - floor)

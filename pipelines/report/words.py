@@ -66,7 +66,7 @@ def score(value: Any, digits: int = 3) -> str:
         return "–"
     if abs(value) >= 1000:
         return count(value)
-    if value == 0:
+    if abs(value) < 5e-7:
         return "0"
     if abs(value) < 2 * 10**-digits:
         digits = min(6, 1 - math.floor(math.log10(abs(value))))
@@ -179,20 +179,36 @@ def verdict(report: Mapping[str, Any]) -> str:
         return "Released, since the recipe's gates allow it."
     if not (report.get("rows") or {}).get("synthetic"):
         return "Not released: there are no synthetic rows."
+    if nothing_chosen(report):
+        return f"Not released: {why_none(report)}."
     if failed:
         names = ", ".join(failed)
         return f"Not released: the {names} gate{'s' if len(failed) > 1 else ''} failed."
-    if nothing_chosen(report):
-        return "Not released: no candidate was chosen."
     return "Not released."
 
 
+def why_none(report: Mapping[str, Any]) -> str:
+    """Why no candidate was chosen on validation rows."""
+    best = report.get("certified") or {}
+    for one in report.get("candidates") or []:
+        reason = (one.get("validation") or {}).get("reason")
+        if reason and label(one) == label(best) and one.get("amount") == best.get("amount"):
+            return f"{label(best)} {reason}"
+    return "on validation rows, no candidate beat real rows alone"
+
+
+def measured(report: Mapping[str, Any]) -> str:
+    """Whose rows the report measures."""
+    best = report.get("certified") or report.get("chosen")
+    if not isinstance(best, Mapping):
+        return ""
+    which = "Measured here is the best candidate" if nothing_chosen(report) else "The rows were made by"
+    return f"{which}{',' if nothing_chosen(report) else ''} {label(best)}: {amount(best.get('amount'))}."
+
+
 def answer(report: Mapping[str, Any]) -> str:
-    """The answer in one or two plain sentences, with the interval and the verdict."""
-    first = effect(report)
-    if nothing_chosen(report) and (report.get("utility") or {}).get("lift"):
-        first += ". On the validation rows no candidate beat real rows alone; these are the best one's"
-    return f"{first}. {verdict(report)}"
+    """The answer in a plain sentence, with the interval, and the verdict."""
+    return f"{effect(report)}. {verdict(report)}"
 
 
 def worth(report: Mapping[str, Any]) -> str:

@@ -163,14 +163,16 @@ with s.lock("a"):
 """
     for moment in (0.0, 0.01, 0.03):
         writer = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
-        count = len(store.versions("a"))
-        deadline = time.monotonic() + 20
-        while len(store.versions("a")) < count + 2 and time.monotonic() < deadline:
-            seen = store.find("a")
-            assert seen.manifest["version"] == seen.id
-        time.sleep(moment)
-        writer.kill()
-        writer.wait()
+        try:
+            count = len(store.versions("a"))
+            deadline = time.monotonic() + 30
+            while len(store.versions("a")) < count + 2 and time.monotonic() < deadline:
+                seen = store.find("a")
+                assert seen.manifest["version"] == seen.id
+            time.sleep(moment)
+        finally:
+            writer.kill()
+            writer.wait()
         versions = store.versions("a")
         assert len(versions) >= count + 2
         for version in versions[1:]:

@@ -46,10 +46,13 @@ def test_help_may_still_be_withheld() -> None:
 
 
 def test_nothing_chosen_is_said() -> None:
-    said = words.answer(report(chosen=None, verdict="withheld"))
-    assert "no candidate beat real rows alone" in said and said.endswith(
-        "Not released: no candidate was chosen."
-    )
+    best = {"generator": "tvae", "parameters": {}, "amount": {"ratio": 1.0}}
+    tried: dict[str, Any] = {**best, "validation": {"reason": None}}
+    none = report(chosen=None, certified=best, candidates=[tried], verdict="withheld")
+    assert words.answer(none).endswith("Not released: on validation rows, no candidate beat real rows alone.")
+    assert words.measured(none) == "Measured here is the best candidate, tvae: 1 × the real rows."
+    tried["validation"]["reason"] = "failed the gate copies on validation rows"
+    assert words.answer(none).endswith("Not released: tvae failed the gate copies on validation rows.")
 
 
 def test_a_model_for_regression() -> None:
@@ -83,6 +86,7 @@ def test_worth() -> None:
         (None, "–"),
         (float("nan"), "–"),
         (0.0, "0"),
+        (-3e-17, "0"),
         (0.0008, "0.00080"),
         (0.52349, "0.523"),
         (-3.0, "−3.000"),
