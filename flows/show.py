@@ -206,9 +206,12 @@ def print_table(console: "Console", cells: Cells, title: str = "") -> None:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
         for heading in cells[0]:
-            table.add_column(heading, justify=_side(heading), overflow="fold")
+            # Numbers stay whole; names, the first column, give way where the terminal is narrow.
+            table.add_column(
+                heading, justify=_side(heading), overflow="fold", no_wrap=_side(heading) == "right"
+            )
         for row in cells:
             table.add_row(*(Text(text, style=_style(text)) for text in row.values()))
         console.print(table)
@@ -247,7 +250,7 @@ def print_report(console: "Console", report: Mapping[str, Any], path: Path, full
         plain(console, words.worth(report))
     print_table(console, arm_cells(report))
     print_table(console, gate_cells(report))
-    print_table(console, candidate_cells(report), "Tried, with the gain on validation rows")
+    _print_tried(console, report)
     if full:
         print_table(console, quality_cells(report), "Against fresh real rows and a known-bad generator")
         for warning in report.get("warnings", []):
@@ -256,6 +259,16 @@ def print_report(console: "Console", report: Mapping[str, Any], path: Path, full
         plain(console, f"note: {note}")
     plain(console)
     plain(console, f"report  {shorter(path / 'report.html')}")
+
+
+def _print_tried(console: "Console", report: Mapping[str, Any]) -> None:
+    """What was tried, and below it why each was not chosen: reasons are too long for a column."""
+    cells = candidate_cells(report)
+    reasons = [(f"{row['generator']} {row['amount']}", row.pop("why not")) for row in cells]
+    print_table(console, cells, "Tried, with the gain on validation rows")
+    for name, reason in reasons:
+        if reason:
+            plain(console, f"{name}: {reason}")
 
 
 def shorter(path: Path) -> str:
