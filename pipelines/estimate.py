@@ -17,9 +17,11 @@ _EPOCH = {"tvae": 7.5e-6, "ctgan": 2.8e-5, "copula_gan": 3.0e-5}
 _EPOCHS = 300
 _SAMPLE = {"smote": 6e-5}  # seconds per row and column; the others:
 _SAMPLE_OTHER = 4e-6
-_LEARN = 8e-6  # seconds per row, column and repeat of one arm, all learners together
-_LEARN_LEAST = 0.6  # seconds per repeat of one arm, however few its rows
-_JUDGE = 8.0  # fidelity, diversity, privacy, screen: of one candidate
+_LEARN = 6e-6  # seconds per row, column and repeat of one arm, all learners together
+_LEARN_LEAST = 0.15  # seconds per repeat of one arm, however few its rows
+_JUDGE = 5e-5  # seconds per row and column of fidelity, diversity, privacy and screen, of one candidate
+_JUDGE_LEAST = 5.0
+_JUDGE_ROWS = 10_000  # more are not looked at
 _START = 10.0  # Prefect, report
 
 
@@ -61,19 +63,20 @@ def estimate(
         count = min(count, recipe.utility.max_rows)
         return recipe.utility.repeats * (_LEARN_LEAST + _LEARN * count * columns)
 
+    judge = _JUDGE_LEAST + _JUDGE * min(learn_from, _JUDGE_ROWS) * columns
     total = 3 * folds * arm(learn_from)  # real rows alone, and the classic ways
     sampled = sum(amounts)
     for candidate in candidates:
         one = fit_seconds(candidate, learn_from, columns, recipe.budget.fit)
         one += _SAMPLE.get(candidate.generator, _SAMPLE_OTHER) * sampled * columns
-        one += _JUDGE + sum(arm(learn_from + count) for count in amounts)
+        one += judge + sum(arm(learn_from + count) for count in amounts)
         total += folds * one
     total = min(total, recipe.budget.total)
     if candidates:
         slowest = max(
             fit_seconds(c, learn_from + rows["validation"], columns, recipe.budget.fit) for c in candidates
         )
-        total += 1.5 * slowest + 10 * arm(2 * learn_from) + _JUDGE
+        total += 1.5 * slowest + 10 * arm(2 * learn_from) + judge
     return _START + total
 
 
