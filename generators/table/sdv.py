@@ -91,7 +91,7 @@ class SdvGenerator(TableGenerator):
             return Fit(notes=["every column is constant: nothing to learn"])
         progress(0.0, f"{self.name}: preprocessing {coded.shape[1]} columns of {len(coded):,} rows")
         try:
-            with seeded(derive(seed, "fit"), self.threads), _quiet():
+            with self._fixed(derive(seed, "fit")):
                 return self._train(coded, seed=seed, budget=budget, device=device, progress=progress)
         except LeavenError:
             raise
@@ -158,10 +158,18 @@ class SdvGenerator(TableGenerator):
                     found.append(cag.FixedCombinations([keys[name] for name in names]))
         return found
 
+    @contextlib.contextmanager
+    def _fixed(self, seed: int) -> Iterator[None]:
+        """What equal bytes depend on: seeds, and the threads of torch and of linear algebra."""
+        from threadpoolctl import threadpool_limits
+
+        with seeded(seed, self.threads), threadpool_limits(self.threads), _quiet():
+            yield
+
     def _draw(self, count: int, *, seed: int, conditions: Conditions) -> pd.DataFrame:
         if self.model is None:
             return pd.DataFrame(index=pd.RangeIndex(count))
-        with seeded(seed, self.threads), _quiet():
+        with self._fixed(seed):
             self.model.reset_sampling()
             self.model._set_random_state(seed)
             self._guide(count, seed, conditions)
