@@ -38,7 +38,7 @@ ARMS_EXPLAINED = {
     "duplicates": "as many rows, but copies of real ones",
     "classic": "the best cheap way on validation",
     "synthetic_only": "no real row in training",
-    "augmented": "what this release offers",
+    "augmented": "with the synthetic rows of this version",
     "classic_augmented": "both together",
 }
 
