@@ -83,7 +83,7 @@ class CsvFile:
 
     def _reader(self, block: int) -> pacsv.CSVStreamingReader:
         encoding = "utf8" if self.encoding in ("utf-8", "utf-8-sig", "ascii") else self.encoding
-        return pacsv.open_csv(
+        reader = pacsv.open_csv(
             _open(self.path),
             read_options=pacsv.ReadOptions(block_size=block, encoding=encoding),
             parse_options=pacsv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
@@ -91,6 +91,12 @@ class CsvFile:
                 column_types={name: pa.string() for name in self.raw_names}, strings_can_be_null=False
             ),
         )
+        # Types are given by name: a header that two parsers read differently would lose them.
+        if reader.schema.names != self.raw_names:
+            raise InputError(
+                f"{self.path.name} line 1: the header's quotes are not clear; expected plain names"
+            )
+        return reader
 
     def _diagnose(self) -> None:
         """Find the line of the first structural fault, slowly, and raise it."""
