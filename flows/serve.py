@@ -158,14 +158,10 @@ def _clear(identity: Any, recipe: "Recipe", folder: Path, store: str | None) -> 
     from prefect.client.schemas.objects import StateType
     from prefect.states import Crashed
 
-    from leaven.pipelines.recipe import resolve
-    from leaven.pipelines.store import Store
-
-    place = store or (recipe.store if "://" in recipe.store else str(resolve(recipe.store, folder)))
     going_on = {"state": {"type": {"any_": [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]}}}
     with (
         contextlib.suppress(InputError),
-        Store(place).lock(recipe.name),
+        starting.store_of(recipe, folder, store).lock(recipe.name),
         get_client(sync_client=True) as client,
     ):
         for run in client.read_flow_runs(

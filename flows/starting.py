@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from leaven.pipelines.check import CheckReport
     from leaven.pipelines.recipe import Recipe
     from leaven.pipelines.release import Outcome
+    from leaven.pipelines.store import Store
 
 
 def refuse(path: Path, overrides: Sequence[str]) -> "tuple[Recipe, Path]":
@@ -88,12 +89,27 @@ def _look(
     return recipe, folder, report
 
 
+def store_of(recipe: "Recipe", folder: Path, store: str | None) -> "Store":
+    """The store that a run writes to: the one given, or the recipe's, from its folder."""
+    from leaven.pipelines.recipe import resolve
+    from leaven.pipelines.store import Store
+
+    return Store(store or (recipe.store if "://" in recipe.store else resolve(recipe.store, folder)))
+
+
 def run(
     recipe: "Recipe", folder: Path, store: str | None, console: "Console | None", verbose: bool = False
 ) -> "Outcome":
-    """Run the flow in this process, with progress on `console`."""
+    """Run the flow in this process, with progress on `console`.
+
+    Raises:
+        InputError: another run of this name is going on.
+        StoreError: the store cannot be written.
+    """
     from leaven.flows import prefect_setup, progress
 
+    with store_of(recipe, folder, store).lock(recipe.name):
+        pass  # the flow takes it again; here a second run is told at once
     with progress.display(console):
         with progress.stage("start Prefect") as tell:
             server = prefect_setup.api(verbose)

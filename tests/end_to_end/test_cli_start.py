@@ -104,3 +104,13 @@ def test_run_refuses_before_prefect_and_writes_nothing(churn: Path, change: str,
 def test_refusing_a_run_imports_neither_prefect_nor_torch(churn: Path) -> None:
     code, modules = imported("run", "churn.yaml", "--set", "amount.ratio=0", cwd=churn)
     assert code == 2 and not modules & {"prefect", "torch", "sdv"}
+
+
+def test_a_second_run_of_one_name_is_told_at_once(churn: Path) -> None:
+    from leaven.pipelines.store import Store
+
+    with Store(churn / "data" / "store").lock("churn"):
+        code, modules = imported("run", "churn.yaml", cwd=churn)
+        done = leaven("run", "churn.yaml", cwd=churn)
+    assert code == 2 and "prefect" not in modules
+    assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if "another run of" in line]
