@@ -21,7 +21,7 @@ MAX_CATEGORIES = 50  # of a column; rarer ones share one feature
 class Encoder:
     """Rows -> float32 features: numbers and dates standardised, categories one-hot, with a mark where one is missing.
 
-    Fitted on real train rows alone. Identifiers and free text are left out.
+    Fitted on real train and validation rows alone. Identifiers and free text are left out.
     """
 
     def __init__(self, schema: Schema, task: Task):
@@ -74,10 +74,10 @@ class Encoder:
 
 
 class Mix(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Map-style dataset of `(features, target)`: all real train rows, then the synthetic ones.
+    """Map-style dataset of `(features, target)`: all real train and validation rows, then the synthetic ones.
 
     Attributes:
-        encoder: fitted on the real train rows; `encoder.feature_names` says what the features are.
+        encoder: fitted on the real rows; `encoder.feature_names` says what the features are.
         classes: labels in the order of their indices (empty for regression).
         synthetic: bool (rows,), which rows are synthetic.
     """
@@ -86,7 +86,7 @@ class Mix(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         self._version = version
         self.encoder = Encoder(version.schema, version.task)
         self.classes = version.task.classes
-        real, made = self._rows("train"), self._rows("synthetic")
+        real, made = self._rows("train", "validation"), self._rows("synthetic")
         if ratio is not None:
             wanted = round(ratio * len(real))
             if not 0 <= wanted <= len(made):
@@ -109,17 +109,17 @@ class Mix(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return self.features[index], self.target[index]
 
     def held_out(self, part: str = "test") -> TensorDataset:
-        """The real `validation` or `test` rows as `(features, target)`, by the same encoder."""
+        """The real `test` rows (or another part) as `(features, target)`, by the same encoder."""
         rows = self._rows(part)
         return TensorDataset(self.encoder.features(rows), self.encoder.target(rows))
 
-    def _rows(self, part: str) -> pd.DataFrame:
-        paths = self._version.paths(part)
+    def _rows(self, *parts: str) -> pd.DataFrame:
+        paths = [path for part in parts for path in self._version.paths(part)]
         if paths:
             return Rows(paths, self._version.schema).frame()
-        if part == "synthetic":
+        if parts == ("synthetic",):
             return self._rows("train").iloc[:0]
-        raise InputError(f"{self._version}: has no {part} rows")
+        raise InputError(f"{self._version}: has no {parts[0]} rows")
 
 
 def mix(
@@ -129,7 +129,7 @@ def mix(
     version: str | None = None,
     store: str | Path | None = None,
 ) -> Mix:
-    """Real train rows with `ratio` synthetic ones for each of them, for a torch `DataLoader`.
+    """Real train and validation rows with `ratio` synthetic ones for each of them, for a torch `DataLoader`.
 
     Args:
         name: a name in the store, `NAME@VERSION`, or the folder of a version.

@@ -54,8 +54,10 @@ def _metadata(
     both = synthetic if synthetic is not None else real
     configs: list[dict[str, Any]] = []
     if parts:
-        augmented = [SPLITS["train"], *([SYNTHETIC] if synthetic is not None else [])]
-        files = [{"split": "train", "path": augmented}] if "train" in parts else []
+        # The rows that `augmented` was measured on: the generator learned from validation rows too.
+        learned = [SPLITS[part] for part in ("train", "validation") if part in parts]
+        files = [{"split": "train", "path": [*learned, *([SYNTHETIC] if synthetic is not None else [])]}]
+        files += [{"split": "test", "path": SPLITS["test"]}] if "test" in parts else []
         configs.append({"config_name": "augmented", "data_files": files, "default": True})
         configs.append(
             {"config_name": "real", "data_files": [{"split": part, "path": SPLITS[part]} for part in parts]}

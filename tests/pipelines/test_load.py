@@ -28,13 +28,13 @@ def accuracy(train: pd.DataFrame, test: pd.DataFrame) -> float:
 
 def test_pandas(released: Path) -> None:
     train, test = leaven.load(released), leaven.load(released, split="test")
-    assert len(train) == 300 and len(test) == 150 and list(train) == list(test)
+    assert len(train) == 360 and len(test) == 150 and list(train) == list(test)
     assert train["number of visits"].dtype == "Int64" and train["seen"].dtype == "datetime64[us]"
     assert accuracy(train, test) > 0.85
     plain = pd.concat(
         pd.read_parquet(released / "data" / part) for part in ("real/train.parquet", "synthetic")
     )
-    assert len(plain) == 300 and accuracy(plain, pd.read_parquet(released / "data/real/test.parquet")) > 0.85
+    assert len(plain) == 360 and accuracy(plain, pd.read_parquet(released / "data/real/test.parquet")) > 0.85
 
 
 def test_pyarrow(released: Path) -> None:
@@ -57,9 +57,10 @@ def test_datasets(released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     real, made, both = load("real"), load("synthetic"), load("augmented")
     assert {split: len(rows) for split, rows in real.items()} == {"train": 200, "validation": 60, "test": 150}
     assert {split: len(rows) for split, rows in made.items()} == {"train": 100}
-    assert len(both["train"]) == 300 and both["train"].features == made["train"].features
+    assert len(both["train"]) == 360 and both["train"].features == made["train"].features
+    assert len(both["test"]) == 150
     # Real rows have no provenance: their columns are filled with nothing, not refused.
-    assert both["train"][0]["_generator"] is None and both["train"][299]["_generator"] == "smote"
+    assert both["train"][0]["_generator"] is None and both["train"][359]["_generator"] == "smote"
     assert "_generator" not in real["test"].features
     assert both["train"][0] | {"_generator": 0, "_seed": 0, "_source_row": 0} == real["train"][0] | {
         "_generator": 0,
@@ -75,7 +76,7 @@ def test_torch(released: Path) -> None:
 
     torch.manual_seed(0)
     mixed = leaven.mix(released, ratio=0.25, seed=3)
-    assert len(mixed) == 250 and int(mixed.synthetic.sum()) == 50
+    assert len(mixed) == 325 and int(mixed.synthetic.sum()) == 65
     x, y = mixed[0]
     assert (
         x.dtype == torch.float32 and y.dtype == torch.int64 and x.shape == (len(mixed.encoder.feature_names),)
@@ -100,10 +101,10 @@ def test_mix_is_seeded_and_fits_its_encoder_on_real_rows_alone(released: Path) -
     same, again, other = (leaven.mix(released, 0.25, seed) for seed in (1, 1, 2))
     assert torch.equal(same.features, again.features) and not torch.equal(same.features, other.features)
     none = leaven.mix(released, 0)
-    assert len(none) == 200 and torch.equal(none.features, same.features[:200])
+    assert len(none) == 260 and torch.equal(none.features, same.features[:260])
     assert none.features[:, 0].mean().abs() < 1e-5
-    assert len(leaven.mix(released)) == 300
-    with pytest.raises(InputError, match=r"ratio 2: 400 synthetic rows for 200 real ones.*at most 0\.5"):
+    assert len(leaven.mix(released)) == 360
+    with pytest.raises(InputError, match=r"ratio 2: 520 synthetic rows for 260 real ones.*at most 0\.385"):
         leaven.mix(released, 2)
 
 
@@ -125,7 +126,7 @@ def test_names_versions_and_stores(small: Any, tmp_path: Path, monkeypatch: pyte
 
 def test_provenance_on_request(released: Path) -> None:
     frame = leaven.load(released, provenance=True)
-    assert frame["_generator"].isna().sum() == 200 and set(frame["_seed"].dropna()) == {10, 11}
+    assert frame["_generator"].isna().sum() == 260 and set(frame["_seed"].dropna()) == {10, 11}
     assert not any(name.startswith("_") for name in leaven.load(released))
 
 
