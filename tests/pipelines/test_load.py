@@ -34,7 +34,7 @@ def test_pandas(released: Path) -> None:
     plain = pd.concat(
         pd.read_parquet(released / "data" / part) for part in ("real/train.parquet", "synthetic")
     )
-    assert len(plain) == 360 and accuracy(plain, pd.read_parquet(released / "data/real/test.parquet")) > 0.85
+    assert len(plain) == 300 and accuracy(plain, pd.read_parquet(released / "data/real/test.parquet")) > 0.85
 
 
 def test_pyarrow(released: Path) -> None:
