@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leaven.flows import tables
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -79,12 +81,11 @@ def demo(
     Prints where the reports are; exit status 0 whatever their verdicts.
     """
     from leaven.flows.demo import recipes
-    from leaven.flows.show import print_json
 
     chosen = recipes(kinds or [])
     results = [_run(path, [], store, None, json, verbose) for path in chosen]
     if json:
-        print_json(results)
+        tables.print_json(results)
 
 
 @app.command()
@@ -131,11 +132,10 @@ def run(
 
     Exit status: 0 released, 3 withheld by a gate, 2 the input is wrong, 1 anything else.
     """
-    from leaven.flows.show import print_json
 
     result = _run(recipe, overrides or [], store, workers, json, verbose)
     if json:
-        print_json(result)
+        tables.print_json(result)
     raise typer.Exit(0 if result["verdict"] == "released" else WITHHELD)
 
 
@@ -157,11 +157,11 @@ def list_(
     versions = show.every(where, name)
     latest = {one: where.latest(one) for one in {version.name for version in versions}}
     if json:
-        show.print_json([show.listed(version, latest) for version in versions])
+        tables.print_json([show.listed(version, latest) for version in versions])
     elif versions:
-        show.print_table(_console(), show.version_cells(versions, latest))
+        tables.print_table(_console(), show.version_cells(versions, latest))
     else:
-        show.plain(_console(), f"store {where.root}: holds no versions yet")
+        tables.plain(_console(), f"store {where.root}: holds no versions yet")
 
 
 @app.command("show")
@@ -175,11 +175,11 @@ def show_(reference: Reference, store: StorePlace = DEFAULT_STORE, json: Json = 
     where = _store(store)
     version, newer = show.find(where, reference)
     if json:
-        show.print_json(version.report)
+        tables.print_json(version.report)
         return
     show.print_report(_console(), version.report, version.path, full=True)
     if newer:
-        show.plain(_console(), f"A newer version was withheld: leaven show {newer}")
+        tables.plain(_console(), f"A newer version was withheld: leaven show {newer}")
 
 
 @app.command()
@@ -195,12 +195,12 @@ def compare(
     where = _store(store)
     versions = [show.find(where, reference)[0] for reference in (first, second)]
     if json:
-        show.print_json([show.summary(version.report, version.path) for version in versions])
+        tables.print_json([show.summary(version.report, version.path) for version in versions])
         return
     console = _console()
     for letter, version in zip("AB", versions, strict=True):
-        show.plain(console, f"{letter}  {version}")
-    show.print_table(console, show.compare_cells(*versions))
+        tables.plain(console, f"{letter}  {version}")
+    tables.print_table(console, show.compare_cells(*versions))
 
 
 @app.command()
@@ -225,23 +225,23 @@ def sample(
 
     They pass the screens that the released rows passed.
     """
-    from leaven.flows import progress, show
+    from leaven.flows import progress
     from leaven.flows.sample_more import sample_more
 
     version = _named(_store(store), reference)
     with progress.display(_errors()), progress.stage(f"sample {version.name}") as tell:
         made = sample_more(version, rows, out, where=where or [], seed=seed, screened=not raw, progress=tell)
     if json:
-        show.print_json({"version": str(version), "path": str(out.resolve()), "screened": not raw, **made})
+        tables.print_json({"version": str(version), "path": str(out.resolve()), "screened": not raw, **made})
         return
     console = _console()
-    show.plain(console, f"{made['rows']:,} rows of {version} in {out}")
+    tables.plain(console, f"{made['rows']:,} rows of {version} in {out}")
     if raw:
-        show.plain(
+        tables.plain(
             console, "As the generator makes them: not screened, so copies of real rows may be among them."
         )
     elif made["rejected"]:
-        show.plain(
+        tables.plain(
             console, f"{sum(made['rejected'].values()):,} others did not pass the screens of the release."
         )
 
@@ -249,11 +249,9 @@ def sample(
 @app.command()
 def path(reference: Reference, store: StorePlace = DEFAULT_STORE, json: Json = False) -> None:
     """Print a version's directory, for scripts."""
-    from leaven.flows import show
-
     version = _named(_store(store), reference)
     if json:
-        show.print_json({"version": str(version), "path": str(version.path)})
+        tables.print_json({"version": str(version), "path": str(version.path)})
     else:
         print(version.path)
 
@@ -294,7 +292,7 @@ def _run(
     if not json:
         show.print_report(_console(), outcome.report, outcome.path)
         if not outcome.new:
-            show.plain(_console(), "An equal version stood in the store already; nothing was written.")
+            tables.plain(_console(), "An equal version stood in the store already; nothing was written.")
     return show.summary(outcome.report, outcome.path, new=outcome.new)
 
 

@@ -195,6 +195,6 @@ def _when(schedule: "Schedule") -> str:
 
 
 def _sayer(console: "Console | None") -> Any:
-    from leaven.flows.show import plain
+    from leaven.flows.tables import plain
 
     return (lambda text: plain(console, text)) if console is not None else (lambda text: None)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leaven.flows import tables
 from leaven.generators.errors import InputError, StoreError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def check(path: Path, overrides: Sequence[str], console: "Console", json: bool) 
 
     _, _, report = _look(path, overrides, console)
     if json:
-        show.print_json(report.model_dump(mode="json"))
+        tables.print_json(report.model_dump(mode="json"))
     else:
         show.print_check(console_for_results(), report)
 
@@ -47,7 +48,7 @@ def init(data: Path, target: str | None, out: Path | None, force: bool, json: bo
         InputError: the data cannot be used, or the recipe exists.
         StoreError: the recipe cannot be written.
     """
-    from leaven.flows import show
+
     from leaven.pipelines.init import init as compose
 
     out = out or Path(f"{data.name.split('.')[0] or 'recipe'}.yaml")
@@ -59,12 +60,12 @@ def init(data: Path, target: str | None, out: Path | None, force: bool, json: bo
     except OSError as error:
         raise StoreError(f"{out}: cannot be written: {error.strerror}") from error
     if json:
-        show.print_json({"recipe": str(out.resolve()), "text": text})
+        tables.print_json({"recipe": str(out.resolve()), "text": text})
         return
     console = console_for_results()
-    show.plain(console, f"{out} is written. Read it, then:")
-    show.plain(console, f"  leaven check {shlex.quote(str(out))}")
-    show.plain(console, f"  leaven run {shlex.quote(str(out))}")
+    tables.plain(console, f"{out} is written. Read it, then:")
+    tables.plain(console, f"  leaven check {shlex.quote(str(out))}")
+    tables.plain(console, f"  leaven run {shlex.quote(str(out))}")
 
 
 def console_for_results() -> "Console":
