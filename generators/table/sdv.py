@@ -47,6 +47,21 @@ def _quiet() -> Iterator[None]:
             LOG.debug("%s", said.getvalue())
 
 
+OFTEN = 0.25  # an inequality that holds by chance at least so often is kept by drawing again
+
+
+def chance(frame: pd.DataFrame, low: str, high: str) -> float:
+    """How often `low` <= `high` would hold if the columns had nothing to do with each other.
+
+    SDV keeps an inequality by learning `low` and the logarithm of the difference, which smooths repeated values
+    of `high` away: worth it only where drawing again would take long.
+    """
+    small, large = frame[low].dropna().sort_values(), frame[high].dropna().sort_values()
+    if small.empty or large.empty:
+        return 1.0
+    return float(small.searchsorted(large, side="right").mean() / len(small))
+
+
 class SdvGenerator(TableGenerator):
     """What SDV's generators share: metadata from the schema, constraints, seeds, files."""
 
@@ -78,7 +93,7 @@ class SdvGenerator(TableGenerator):
             max_categories=self.parameters.max_categories,
             discrete_up_to=self.discrete_up_to,
             discrete={name for names in self._combined() for name in names},
-            linked=self._ordered_pairs(schema),
+            linked=[pair for pair in self._ordered_pairs(schema) if chance(frame, *pair) < OFTEN],
             draw_missing=self.draw_missing,
         )
 
