@@ -34,6 +34,8 @@ def print_table(console: "Console", cells: Cells, title: str = "") -> None:
             table.add_row(*(Text(text, style=_style(text)) for text in row.values()))
         console.print(table)
         return
+    if not title:
+        plain(console)
     widths = {
         heading: max(len(row[heading]) for row in [*cells, {h: h for h in cells[0]}]) for heading in cells[0]
     }
