@@ -43,14 +43,17 @@ def edges(level: int) -> Counter[tuple[str, str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--level", type=int, default=1)
     options = parser.parse_args()
     print("graph TD")
     wrong = []
     for (a, b), count in sorted(edges(options.level).items()):
         print(f"  {a.replace('.', '_')}[{a}] -->|{count}| {b.replace('.', '_')}[{b}]")
-        if ORDER.index(a.split(".")[0]) > ORDER.index(b.split(".")[0]):
+        rooms = [name.split(".")[0] for name in (a, b)]
+        if rooms[1] in ORDER and ORDER.index(rooms[0]) > ORDER.index(rooms[1]):
             wrong.append(f"{a} -> {b}")
     if wrong:
         raise SystemExit(f"against the direction: {', '.join(wrong)}")
