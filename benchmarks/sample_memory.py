@@ -33,9 +33,8 @@ def fitted(table: Path, target: str, generator: str, folder: Path) -> None:
 
 
 def _run_and_model(table: Path, target: str, generator: str, folder: Path):  # type: ignore[no-untyped-def]
-    from leaven.pipelines.ingest import ingest
-
     from leaven.pipelines.fit import fit
+    from leaven.pipelines.ingest import ingest
     from leaven.pipelines.run import Run
 
     asked = recipe(table, target)

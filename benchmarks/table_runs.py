@@ -92,9 +92,8 @@ def show(found: list[dict[str, Any]]) -> None:
         lift = row["lift"]
         text = f"{lift['value']:+.4f} ({lift['low']:+.4f} {lift['high']:+.4f})" if lift else "-"
         failed = ", ".join(gate["gate"] for gate in row["gates"] if not gate["passed"])
-        print(
-            f"{row['cell']:<14} {row['generator']:<20} {arms}  {text:>26}  {row['effect']:<21} {row['verdict']:<9} {failed}"
-        )
+        print(f"{row['cell']:<14} {row['generator']:<20} {arms}  {text:>26}  ", end="")
+        print(f"{row['effect']:<21} {row['verdict']:<9} {failed}")
 
 
 def main() -> None:

@@ -23,14 +23,8 @@ class Stage:
 
     def __init__(self, function: Callable[..., Any], **options: Any):
         self.function = function
-        self._task: Any = task(
-            _make,
-            name=function.__name__,
-            cache_policy=NO_CACHE,
-            persist_result=False,
-            log_prints=False,
-            **options,
-        )
+        settings: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "log_prints": False}
+        self._task: Any = task(name=function.__name__, **settings, **options)(_make)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self._task(functools.partial(self.function, *args, **options))

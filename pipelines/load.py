@@ -62,7 +62,8 @@ def load(
         name: a name in the store, `NAME@VERSION`, or the folder of a version.
         version: its id; the latest released one when left out.
         store: folder or URI of the store; `LEAVEN_STORE`, else `data/store`, when left out.
-        split: `augmented` (real train and validation rows, then synthetic ones: what the lift was measured with), `synthetic`, `train`, `validation`, `test`, or
+        split: `augmented` (real train and validation rows, then synthetic ones: what the lift was measured with),
+            `synthetic`, `train`, `validation`, `test`, or
             `real` (train and validation, which the released generator learned from).
         format: `pandas` for a data frame, `arrow` for a `pyarrow.Table`.
         provenance: keep `_generator`, `_source_row` and `_seed`, which are empty in real rows. They are left out

@@ -7,12 +7,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from leaven.pipelines.ingest import load_schema, load_task
-
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines import kinds
+from leaven.pipelines.ingest import load_schema, load_task
 from leaven.pipelines.recipe import Candidate, Recipe
 from leaven.pipelines.stage import Record
 from leaven.pipelines.task import Task

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from leaven.pipelines.screen import screen
 
 from leaven.generators.contract import Progress, silent
 from leaven.pipelines import stage
@@ -15,6 +14,7 @@ from leaven.pipelines.amounts import Order, Plan, Shard, shards
 from leaven.pipelines.recipe import Candidate
 from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
+from leaven.pipelines.screen import screen
 from leaven.pipelines.stage import Record
 
 ROUNDS = 4  # a first round and up to three that make up for rejected rows

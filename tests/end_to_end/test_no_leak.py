@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 from end_to_end import planted
-from leaven.pipelines.ingest import ingest
-from leaven.pipelines.split import fold_paths, split
 
 from leaven.pipelines import amounts
 from leaven.pipelines.assess import assess, baseline, class_counts
 from leaven.pipelines.choose import Tried, choose
 from leaven.pipelines.fit import fit
+from leaven.pipelines.ingest import ingest
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.run import Run
+from leaven.pipelines.split import fold_paths, split
 from leaven.pipelines.synthesize import synthesize
 
 

@@ -8,7 +8,6 @@ from leaven.generators.errors import InputError
 from leaven.pipelines import gates
 from leaven.pipelines.recipe import Recipe
 
-
 ALL = {"lift": True, "copies": True, "near_copies": True, "worst_attack": True}
 
 

@@ -71,7 +71,7 @@ def test_what_was_killed_is_not_taken_for_finished_and_is_swept(tmp_path: Path) 
     os.utime(left, (1, 1)), os.utime(old.folder, (1, 1))
     kept = run(tmp_path, make, k=1)
     assert stage.sweep(tmp_path, started=1000) == 2
-    assert [path for path in tmp_path.iterdir()] == [kept.folder]
+    assert list(tmp_path.iterdir()) == [kept.folder]
 
 
 def test_the_digest_follows_content_not_place_or_time(tmp_path: Path) -> None:

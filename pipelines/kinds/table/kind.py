@@ -50,7 +50,7 @@ def learners(task: Task, names: Sequence[str] | None = None) -> list[Any]:
     """The classifiers (or regressors) that measure lift."""
     from leaven.pipelines.kinds.table.learners import learners as make
 
-    return make(task, names)
+    return make(task, list(names) if names is not None else None)
 
 
 def classic_arms(
