@@ -123,6 +123,9 @@ def run(
         str | None, typer.Option(metavar="URI", help="Folder or URI of the store, in place of the recipe's.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=256, help="Processes that sample shards.")] = None,
+    replay: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="Repeat a version's fits step by step.")
+    ] = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -133,7 +136,7 @@ def run(
     Exit status: 0 released, 3 withheld by a gate, 2 the input is wrong, 1 anything else.
     """
 
-    result = _run(recipe, overrides or [], store, workers, json, verbose)
+    result = _run(recipe, overrides or [], store, workers, json, verbose, replay)
     if json:
         tables.print_json(result)
     raise typer.Exit(0 if result["verdict"] == "released" else WITHHELD)
@@ -280,7 +283,13 @@ def serve(
 
 
 def _run(
-    path: Path, overrides: list[str], store: str | None, workers: int | None, json: bool, verbose: bool
+    path: Path,
+    overrides: list[str],
+    store: str | None,
+    workers: int | None,
+    json: bool,
+    verbose: bool,
+    replay: str | None = None,
 ) -> dict[str, Any]:
     """Run one recipe and print what came out; returns what `--json` prints."""
     from leaven.flows import show, starting
@@ -288,7 +297,7 @@ def _run(
     recipe, folder = starting.refuse(path, overrides)
     if workers is not None:
         recipe = recipe.model_copy(update={"workers": workers})
-    outcome = starting.run(recipe, folder, store, _errors(), verbose)
+    outcome = starting.run(recipe, folder, store, _errors(), verbose, replay)
     if not json:
         show.print_report(_console(), outcome.report, outcome.path)
         if not outcome.new:

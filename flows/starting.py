@@ -99,17 +99,28 @@ def store_of(recipe: "Recipe", folder: Path, store: str | None) -> "Store":
 
 
 def run(
-    recipe: "Recipe", folder: Path, store: str | None, console: "Console | None", verbose: bool = False
+    recipe: "Recipe",
+    folder: Path,
+    store: str | None,
+    console: "Console | None",
+    verbose: bool = False,
+    replay: str | None = None,
 ) -> "Outcome":
     """Run the flow in this process, with progress on `console`.
 
+    Args:
+        replay: a version of this name; fits that the clock ended there are repeated step by step.
+
     Raises:
-        InputError: another run of this name is going on.
+        InputError: another run of this name is going on, or there is no such version to replay.
         StoreError: the store cannot be written.
     """
     from leaven.flows import prefect_setup, progress
 
-    with store_of(recipe, folder, store).lock(recipe.name):
+    where = store_of(recipe, folder, store)
+    if replay is not None:
+        where.find(f"{recipe.name}@{replay}")
+    with where.lock(recipe.name):
         pass  # the flow takes it again; here a second run is told at once
     with progress.display(console):
         with progress.stage("start Prefect") as tell:
@@ -119,4 +130,4 @@ def run(
 
             if server is not None:
                 server.wait()
-        return run_recipe(recipe, folder, store)
+        return run_recipe(recipe, folder, store, replay)
