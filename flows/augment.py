@@ -86,9 +86,6 @@ def _augment(
 
     tried = [Tried(candidate) for candidate in run.candidates(parts.result["rows"]["train"])]
     baselines, notes = _try_all(run, parts, tried, workers, total)
-    impossible = [one.error for one in tried if isinstance(one.error, ConditionError)]
-    if impossible and len(impossible) == len(tried):
-        raise impossible[0]  # what the recipe asks for exists in no row: the recipe is wrong
     with progress.stage("choose"):
         choice: Choice = choose_task(run, baselines, tried)
 
@@ -199,7 +196,7 @@ def _try_one(
                 progress=tell,
             )
     except (FitError, ConditionError) as error:
-        one.fail(str(error), error)
+        one.fail(str(error))
         return
     one.add(plans, model, made, record)
 

@@ -39,11 +39,10 @@ class Tried:
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     steps: list[int | None] = field(default_factory=list)  # per fold, where the clock ended the fit
-    error: Exception | None = None
 
-    def fail(self, reason: str, error: Exception | None = None) -> None:
+    def fail(self, reason: str) -> None:
         """Give the candidate up; the others go on."""
-        self.failed, self.error = reason, error
+        self.failed = reason
 
     def add(self, plans: list[Plan], model: Record, made: Made, assessment: Record) -> None:
         """Count one fold in."""
