@@ -17,19 +17,18 @@ from unittest import mock
 
 from leaven.pipelines.recipe_file import load_recipe
 
-TASKS = ("ingest", "split", "fit", "baseline", "assess", "choose", "certify", "release", "sample")
-
 
 @contextlib.contextmanager
 def plain() -> Any:
     """`flows.augment` with the functions themselves in place of Prefect's tasks."""
-    from leaven.flows import augment
+    from leaven.flows import augment, trials
+    from leaven.flows.tasks import Stage
 
     with contextlib.ExitStack() as stack:
-        for name in TASKS:
-            stack.enter_context(
-                mock.patch.object(augment, f"{name}_task", getattr(augment, f"{name}_task").function)
-            )
+        for module in (augment, trials):
+            for name, task in list(vars(module).items()):
+                if isinstance(task, Stage):
+                    stack.enter_context(mock.patch.object(module, name, task.function))
         yield augment.augment.fn
 
 

@@ -196,7 +196,7 @@ def print_report(console: "Console", report: Mapping[str, Any], path: Path, full
     name = f"{report['name']}@{report['version']}"
     plain(console, f"{name}  {report['verdict']}", style="bold green" if released else "bold yellow")
     plain(console, answer(report))
-    if full or report["utility"].get("worth_real_rows"):
+    if full or (report["utility"].get("worth_real_rows") or {}).get("value") is not None:
         plain(console, words.worth(report))
     print_table(console, arm_cells(report))
     print_table(console, gate_cells(report))

@@ -1,5 +1,6 @@
 """Assess: what a candidate's rows are worth on validation rows, and how they compare with fresh real ones."""
 
+import importlib.util
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made
 from leaven.pipelines.threads import limited
 
+LEAST_ROWS = 4  # real rows on either side without which no attack can be measured
 QUALITY_ROWS = 5_000  # rows in each comparison while candidates are tried; certify uses more
 
 
@@ -38,7 +40,14 @@ def settings(run: Run) -> dict[str, Any]:
         "task": run.task.model_dump(mode="json"),
         "threads": run.recipe.threads,
         "seed": run.seed("utility"),
+        "learners": [_source(name) for name in run.recipe.utility.learners or () if ":" in name],
     }
+
+
+def _source(learner: str) -> str:
+    """Digest of the file that a learner of the user's own (`module:factory`) comes from."""
+    found = importlib.util.find_spec(learner.partition(":")[0])
+    return stage.file_digest(Path(found.origin)) if found and found.origin else learner
 
 
 def score(
@@ -104,10 +113,10 @@ def assess(
         real, fresh = run.frame(*train), run.frame(held_out)
         arms, used = [], []
         for number, plan in enumerate(plans):
-            rows = min(made.rows_kept, round(plan.rows * made.rows_kept / plans[-1].rows))
+            rows = max(1, round(plan.rows * made.rows_kept / plans[-1].rows)) if made.rows_kept else 0
             used.append(rows)
             if rows:
-                arms.append(Arm(str(number), [real, first(run, made.kept, rows)]))
+                arms.append(Arm(str(number), [real, first(run, made.kept, rows, len(real))]))
         if len(arms) == len(plans):
             score(run, arms, real, fresh, progress).save(out / "scores.npz")
         quality = measure(run, real, made, fresh, role=role, max_rows=QUALITY_ROWS) if fold == 0 else {}
@@ -144,7 +153,7 @@ def measure(
             }
             quality["fidelity"] = run.kind.fidelity(run.schema, run.task, **shared)
             quality["diversity"] = run.kind.diversity(run.schema, run.task, **shared)
-        if role == "sampler":
+        if role == "sampler" and min(len(real), len(fresh)) >= LEAST_ROWS:
             before = Rows(made.sampled, run.schema).frame(max_rows=max_rows, seed=seed)
             against = {"train": real, "synthetic": before, "held_out": fresh}
             quality["privacy"] = run.kind.privacy(
@@ -153,10 +162,13 @@ def measure(
     return quality
 
 
-def first(run: Run, paths: list[Path], count: int) -> pd.DataFrame:
-    """The first `count` rows of some files, thinned evenly to the most that a learner may have."""
+def first(run: Run, paths: list[Path], count: int, real_rows: int) -> pd.DataFrame:
+    """The first `count` rows of some files, thinned evenly where there are more than any arm could use.
+
+    An arm thins its synthetic rows by the share of real rows that it keeps; here only memory is bounded.
+    """
     parts: list[Any] = []
-    left, keep = count, min(1.0, run.recipe.utility.max_rows / max(count, 1))
+    left, keep = count, min(1.0, max(run.recipe.utility.max_rows, 2 * real_rows) / max(count, 1))
     for batch in run.rows(*paths).batches():
         batch = batch.slice(0, left)
         left -= batch.num_rows

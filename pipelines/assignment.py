@@ -51,7 +51,8 @@ def units(digests: np.ndarray, groups: np.ndarray | None = None) -> Units:
 
 def strata(values: np.ndarray) -> np.ndarray:
     """Bins of a number with about equally many rows, int64 (rows,)."""
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+    bins = max(1, min(BINS, len(values) // BINS))  # a bin of few rows would leave none for train
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(edges, values, side="right")
 
 

@@ -100,7 +100,7 @@ def plain(interval: Any) -> dict[str, float]:
 
 def _arms(run: Run, choice: Choice, real: Any, made: Made | None) -> list[Any]:
     """real, duplicates, classic, synthetic_only, augmented, classic_augmented: those that can be made."""
-    from leaven.pipelines.quality.utility import Arm, duplicates
+    from leaven.pipelines.quality.utility import Arm, Duplicate
 
     def classic(extra: list[Any], name: str) -> list[Any]:
         found = run.kind.classic_arms(run.task, run.schema, real, extra, run.seed("classic"))
@@ -109,9 +109,9 @@ def _arms(run: Run, choice: Choice, real: Any, made: Made | None) -> list[Any]:
 
     arms = [Arm("real", [real]), *classic([], "classic")]
     if made is not None and made.rows_kept:
-        synthetic = first(run, made.kept, made.rows_kept)
+        synthetic = first(run, made.kept, made.rows_kept, len(real))
         arms += [
-            Arm("duplicates", [real, duplicates(real, synthetic, run.task, run.seed("duplicates"))]),
+            Arm("duplicates", [real], resample=Duplicate(real, synthetic, run.task)),
             Arm("synthetic_only", [synthetic]),
             Arm("augmented", [real, synthetic]),
             *classic([synthetic], "classic_augmented"),
@@ -144,15 +144,17 @@ def _worth(
     if without is None and (half_made is None or not half_made.rows_kept):
         without = "there are no synthetic rows made from half of the real ones"
     if without is not None:
-        return {"worth_real_rows": None, "worth_reason": without, "curve": [], "half": None}
+        nothing = {"value": None, "low": None, "high": None, "reason": without}
+        return {"worth_real_rows": nothing, "worth_reason": without, "curve": [], "half": None}
     assert half_made is not None
+    half_rows = run.frame(half)
     found = worth.worth(
         run.kind,
         run.schema,
         run.task,
-        half=run.frame(half),
+        half=half_rows,
         full=run.frame(*real),
-        half_synthetic=first(run, half_made.kept, half_made.rows_kept),
+        half_synthetic=first(run, half_made.kept, half_made.rows_kept, len(half_rows)),
         score=run.frame(test),
         learners=run.kind.learners(run.task, run.recipe.utility.learners),
         repeats=min(run.recipe.utility.repeats, 3),
@@ -162,9 +164,7 @@ def _worth(
         threads=run.recipe.threads,
         progress=progress,
     )
-    value = found["worth_real_rows"]
-    reason = value.get("reason") if isinstance(value, dict) else None
-    return {**found, "worth_reason": reason}
+    return {**found, "worth_reason": found["worth_real_rows"].get("reason")}
 
 
 def _part(progress: Progress, low: float, high: float, name: str) -> Progress:

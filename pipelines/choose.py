@@ -38,11 +38,20 @@ class Tried:
     reasons: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    by_fold: list[float] = field(default_factory=list)
     steps: list[int | None] = field(default_factory=list)  # per fold, where the clock ended the fit
 
     def fail(self, reason: str) -> None:
         """Give the candidate up; the others go on."""
         self.failed = reason
+
+    def seconds_of(self, fold: int) -> float:
+        """What a fold took when it was made."""
+        return self.by_fold[fold] if fold < len(self.by_fold) else 0.0
+
+    def forget(self, fold: int) -> None:
+        """Drop what was measured from this fold on: every candidate is to have the same folds."""
+        del self.assessments[fold:], self.steps[fold:]
 
     def add(self, plans: list[Plan], model: Record, made: Made, assessment: Record) -> None:
         """Count one fold in."""
@@ -52,6 +61,7 @@ class Tried:
         self.rows_kept += made.rows_kept
         self.reasons = dict(Counter(self.reasons) + made.reasons)
         spent = {"fit": model.seconds, "sample": made.seconds_sample, "screen": made.seconds_screen}
+        self.by_fold.append(sum(spent.values()) + assessment.seconds)
         self.seconds = dict(Counter(self.seconds) + Counter({**spent, "assess": assessment.seconds}))
         fitted = Fit.model_validate({k: v for k, v in model.result.items() if k != "role"})
         ended = fitted.stopped_by == "budget"
@@ -103,17 +113,12 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
             trials.append(trial)
     measured = [trial for trial in trials if trial.gain is not None]
     allowed = [trial for trial in measured if trial.reason is None]
-    best = max(allowed or measured, key=lambda trial: trial.gain["value"], default=None)  # type: ignore[index]
+    sure = [trial for trial in allowed if _gain(trial, "value") > _gain(trial, "se")]
+    best = max(sure or allowed or measured, key=lambda trial: _gain(trial, "value"), default=None)
     if best is None:  # its rows are certified all the same, to show what is wrong with them
         best = next((trial for trial in trials if trial.gates), None)
-    wins = (
-        best is not None
-        and best.gain is not None
-        and best.reason is None
-        and best.gain["value"] > best.gain["se"]
-    )
     return Choice(
-        chosen=best if wins else None,
+        chosen=best if sure else None,
         best=best,
         trials=trials,
         classic=max(classic, key=lambda name: classic[name]) if classic else "real",
@@ -121,11 +126,13 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     )
 
 
+def _gain(trial: Trial, key: str) -> float:
+    return trial.gain[key] if trial.gain is not None else float("-inf")
+
+
 def _privacy_gates(run: Run, first_fold: Record) -> list[dict[str, Any]]:
     """The privacy gates, judged on validation rows."""
-    asked = {
-        name: gate for name, gate in gates.asked(run.recipe).items() if name in ("copies", "worst_attack")
-    }
+    asked = {name: gate for name, gate in gates.asked(run.recipe).items() if name in gates.PRIVACY}
     quality = first_fold.result["quality"]
     if not quality or not quality["privacy"]:
         return []

@@ -1,7 +1,6 @@
 """Release: everything that a run made becomes a version in the store, at once, or nothing does."""
 
 import datetime
-import importlib.metadata
 import json
 import os
 import platform
@@ -19,22 +18,11 @@ from leaven.generators.errors import StoreError
 from leaven.generators.schema import Schema
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.report import card, croissant
-from leaven.pipelines.stage import File, Record, code_digest, describe, digest, file_digest
+from leaven.pipelines.stage import File, Record, code_digest, describe, digest, file_digest, packages
 from leaven.pipelines.store import Store
 from leaven.pipelines.version import GENERATOR, MANIFEST, Version
 
 PARTS = ("train", "validation", "test")
-PACKAGES = (
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scipy",
-    "scikit-learn",
-    "imbalanced-learn",
-    "torch",
-    "sdv",
-    "sdmetrics",
-)
 _NOT_CONTENT = {"store", "schedule", "workers", "budget"}  # where, when and how fast, not what
 _FAULTS = {"row": "_row", "column": "_column", "value": "_value", "reason": "_reason"}
 
@@ -85,7 +73,8 @@ def release(
         "synthetic": [file_digest(path) for path in shards],
     }
     asked = recipe.model_dump(mode="json", exclude=_NOT_CONTENT)
-    content = digest({"data": data, "recipe": asked, "verdict": verdict})
+    measured = [record.digest for record in stages if record.stage == "certify"]
+    content = digest({"data": data, "recipe": asked, "verdict": verdict, "measured": measured})
     equal = _equal(store, recipe.name, content)
     if equal is not None:
         return Outcome(equal.id, verdict, equal.path, equal.report, new=False)
@@ -113,7 +102,7 @@ def release(
             "generator": report.get("certified") or report.get("chosen") if generator is not None else None,
             "seeds": dict(seeds),
             "code": {"digest": code_digest(), "leaven": leaven.__version__},
-            "packages": _packages(),
+            "packages": {**packages(), "platform": platform.platform()},
             "stages": [_stage(record) for record in stages],
             "files": [entry.model_dump() for entry in _files(folder)],
             "parents": list(parents),
@@ -238,20 +227,6 @@ def _stage(record: Record) -> dict[str, Any]:
         "seconds": round(record.seconds, 3),
         "result": record.result if record.stage.startswith("fit") else None,  # the steps, for a replay
     }
-
-
-def _packages() -> dict[str, str]:
-    found = {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-    }
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _json(value: Any) -> str:

@@ -1,7 +1,6 @@
 """The report as a dictionary: everything that was measured, under the names that programs rely on."""
 
 import datetime
-import resource
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ def assemble(
     rows: Mapping[str, int],
     role: str,
     seconds: Mapping[str, float],
+    peak_memory_bytes: int,
     profile: Any,
     warnings: list[str],
     notes: list[str],
@@ -67,7 +67,7 @@ def assemble(
         "notes": notes,
         "cost": {
             "seconds": dict(seconds),
-            "peak_memory_bytes": peak_memory(),
+            "peak_memory_bytes": peak_memory_bytes,
             "device": run.device,
             "energy_wh": None,
         },
@@ -86,13 +86,6 @@ def effect(lift: Mapping[str, float] | None) -> str:
     if lift is None:
         return "no measurable effect"
     return "helps" if lift["low"] > 0 else "hurts" if lift["high"] < 0 else "no measurable effect"
-
-
-def peak_memory() -> int:
-    """Largest resident size of this process and of any child that has ended, in bytes."""
-    return 1024 * max(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
 
 
 def _named(trial: Trial | None) -> dict[str, Any] | None:
@@ -117,11 +110,18 @@ def _candidate(trial: Trial, one: Tried) -> dict[str, Any]:
         "parameters": trial.candidate.parameters,
         "amount": trial.plan.amount,
         "validation": {"lift": trial.gain, "gates": trial.gates, "quality": quality, "reason": trial.reason},
-        "rows": {"sampled": one.rows_sampled, "kept": one.rows_kept},
+        # Of all folds. A smaller amount uses the first of the rows that were sampled for the largest.
+        "rows": {"sampled": one.rows_sampled, "kept": _used(one, trial)},
         "rejected": one.reasons,
         "seconds": one.seconds,
         "notes": one.notes,
     }
+
+
+def _used(one: Tried, trial: Trial) -> int:
+    """Rows that this amount used, over all folds."""
+    number = [plan.amount for plan in one.plans].index(trial.plan.amount)
+    return sum(record.result["rows"][number] for record in one.assessments)
 
 
 def _failed(tried: list[Tried], choice: Choice) -> list[dict[str, Any]]:

@@ -32,9 +32,7 @@ class Run:
     lineage: dict[str, Any]
     device: str
     deadline: float = field(compare=False)  # time.time() by which the run should have ended
-    replay: Mapping[str, int] = field(
-        default_factory=dict
-    )  # part/candidate -> steps of a fit that a clock ended
+    replay: Mapping[str, int] | None = None  # part/candidate -> steps of a fit that a clock ended
 
     @classmethod
     def start(
@@ -60,7 +58,7 @@ class Run:
             "threads": recipe.threads,
         }
         device = resolve_device(recipe.device)
-        return cls(recipe, work, schema, task, lineage, device, started + recipe.budget.total, replay or {})
+        return cls(recipe, work, schema, task, lineage, device, started + recipe.budget.total, replay)
 
     @property
     def kind(self) -> ModuleType:

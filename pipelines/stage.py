@@ -5,10 +5,13 @@ leaves nothing that looks finished; a rerun with equal inputs, config and code t
 are checked against it.
 """
 
+import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import json
 import os
+import platform
 import resource
 import shutil
 import tempfile
@@ -21,6 +24,17 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, Field
 
 RECORD = "record.json"
+PACKAGES = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "scikit-learn",
+    "imbalanced-learn",
+    "torch",
+    "sdv",
+    "sdmetrics",
+)
 
 
 class File(BaseModel):
@@ -76,14 +90,23 @@ def file_digest(path: Path) -> str:
 
 @functools.cache
 def code_digest() -> str:
-    """Digest of the code that makes rows and numbers (generators and pipelines), without reports."""
+    """Digest of the code that makes rows and numbers: ours without reports, and the libraries' versions."""
     root = Path(__file__).resolve().parent.parent
-    total = hashlib.sha256()
+    total = hashlib.sha256(json.dumps(packages()).encode())
     for room in ("generators", "pipelines"):
         for path in sorted((root / room).rglob("*.py")):
-            if "report" not in path.parts:
+            if "report" not in path.relative_to(root).parts:
                 total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
+
+
+def packages() -> dict[str, str]:
+    """Versions of what makes rows and numbers."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def describe(path: Path, folder: Path) -> File:

@@ -1,6 +1,5 @@
 """Sample and screen until the rows that were asked for are there: rounds of shards, each screened."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +36,14 @@ class Made:
     seconds_sample: float = 0.0
     seconds_screen: float = 0.0
     records: list[Record] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        """What the report must say of these rows."""
+        if not self.missing:
+            return []
+        return [
+            f"{self.missing:,} of the {self.missing + self.rows_kept:,} rows asked for did not pass the screen"
+        ]
 
 
 def synthesize(
@@ -150,8 +157,3 @@ def _by_order(orders: list[Order], cut: list[Shard], kept: list[int]) -> list[in
             position += 1
         taken.append(count)
     return taken
-
-
-def first_rows(rows: int, ratio: float) -> int:
-    """How many of a larger amount's kept rows make up a smaller ratio."""
-    return max(1, math.floor(rows * ratio))

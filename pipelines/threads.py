@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-THREADS_PAY = 5_000  # rows below which threads wait for each other longer than they work
+THREADS_PAY = 50_000  # rows below which threads wait for each other longer than they work
 
 
 @contextlib.contextmanager

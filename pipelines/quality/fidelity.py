@@ -13,6 +13,7 @@ from leaven.pipelines.quality.controls import Arms, between
 from leaven.pipelines.quality.encode import Encoder
 from leaven.pipelines.quality.neighbours import DIGITS, nearest
 from leaven.pipelines.task import Task
+from leaven.pipelines.threads import limited
 
 MAX_PAIRS = 400  # pairs of columns that are looked at; all of them up to 28 columns
 NEIGHBOURS = 5  # Naeem et al. 2020 use 5
@@ -193,8 +194,9 @@ def detection(schema: Schema, real: pd.DataFrame, rows: pd.DataFrame, seed: int)
         tree = HistGradientBoostingClassifier(
             max_iter=100, categorical_features=categorical, early_stopping=False, random_state=seed
         )
-        tree.fit(features[train], label[train])
-        scores.append(roc_auc_score(label[test], tree.predict_proba(features[test])[:, 1]))
+        with limited(1, len(features)):
+            tree.fit(features[train], label[train])
+            scores.append(roc_auc_score(label[test], tree.predict_proba(features[test])[:, 1]))
     return float(np.mean(scores)) if scores else 0.5
 
 

@@ -17,7 +17,7 @@ from leaven.pipelines.quality import metrics, thresholds
 from leaven.pipelines.quality.scores import Scores
 from leaven.pipelines.task import Task
 
-__all__ = ["Arm", "Scores", "by_learner", "duplicates", "per_class", "score_arms"]
+__all__ = ["Arm", "Duplicate", "Scores", "by_learner", "duplicates", "per_class", "score_arms"]
 
 FEW_ROWS = 1_000  # below, thresholds are tuned in FOLDS[0] folds, else in FOLDS[1]
 FOLDS = (5, 3)
@@ -164,6 +164,8 @@ class _Workshop:
         real = self._matrix(self.real, learner.uses)
         for fold, part in enumerate(training.folds):
             own = self.fold_of == fold
+            if not own.any():
+                continue
             unseen[own] = self._predicted(part, learner, real[own], seed, threads)
         weights = thresholds.tune(self.task.metric, self.real_labels, unseen, positive, self.seed)
         return thresholds.decide(said, weights)[:, None].astype(np.int32)
@@ -269,6 +271,25 @@ class _Workshop:
         repeats = keys[place] == own
         folds[repeats] = self.fold_of[first[place[repeats]]]
         return folds
+
+
+class Duplicate:
+    """Resamples an arm's real rows into duplicates: as many, with the same class counts, as its synthetic rows.
+
+    Made of the rows that the arm has, so that duplicates bring no row that thinning had left out.
+    """
+
+    def __init__(self, real: pd.DataFrame, synthetic: pd.DataFrame, task: Task):
+        self.task, self.ratio, self.synthetic = task, len(synthetic) / max(len(real), 1), synthetic
+
+    def __call__(self, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+        wanted = min(round(self.ratio * len(rows)), len(self.synthetic))
+        like = (
+            self.synthetic.sample(wanted, random_state=seed)
+            if wanted < len(self.synthetic)
+            else self.synthetic
+        )
+        return duplicates(rows, like, self.task, seed).sample(frac=1.0, random_state=seed)
 
 
 def duplicates(real: pd.DataFrame, synthetic: pd.DataFrame, task: Task, seed: int) -> pd.DataFrame:

@@ -18,11 +18,12 @@ FEATURES = 12
 def process(rows: int, seed: int) -> pd.DataFrame:
     """A planted process: two classes, 30 % `yes`, that few rows cannot pin down."""
     random = np.random.default_rng(seed)
-    columns: dict[str, Any] = {f"x{i}": random.normal(size=rows).round(4) for i in range(FEATURES)}
+    shared = random.normal(size=rows)  # columns depend on each other, which independent ones would miss
+    columns: dict[str, Any] = {
+        f"x{i}": (0.7 * shared + 0.7 * random.normal(size=rows)).round(4) for i in range(FEATURES)
+    }
     columns["colour"] = random.choice(["red", "green", "blue"], size=rows)
-    signal = (
-        sum((1.2 / (1 + i)) * columns[f"x{i}"] for i in range(FEATURES)) + (columns["colour"] == "red") * 0.8
-    )
+    signal = sum((-1) ** i * columns[f"x{i}"] for i in range(FEATURES)) + (columns["colour"] == "red") * 0.8
     columns["y"] = np.where(signal + random.logistic(size=rows) > 1.1, "yes", "no")
     return pd.DataFrame(columns)
 

@@ -21,7 +21,7 @@ from leaven.pipelines.recipe import Source as SourceRecipe
 from leaven.pipelines.recipe_errors import nearest
 
 MAX_COLUMNS = 5_000
-_RESERVED = ("_generator", "_source_row", "_seed")
+_RESERVED = ("_generator", "_source_row", "_seed", "_reason", "_origin", "_row", "_column", "_value")
 _WARN_ROWS = 200
 
 
