@@ -111,19 +111,29 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
                 if broken:
                     trial.reason = f"failed the gate {', '.join(broken)} on validation rows"
             trials.append(trial)
+    best, wins = pick(trials)
+    return Choice(
+        chosen=best if wins else None,
+        best=best,
+        trials=trials,
+        classic=max(classic, key=lambda name: classic[name]) if classic else "real",
+        folds=len(real),
+    )
+
+
+def pick(trials: list[Trial]) -> tuple[Trial | None, bool]:
+    """The trial to certify, and whether it replaces `none`.
+
+    Of those whose gain is more than one standard error, the one with the largest gain; where there is none, the
+    best of the others, for the report.
+    """
     measured = [trial for trial in trials if trial.gain is not None]
     allowed = [trial for trial in measured if trial.reason is None]
     sure = [trial for trial in allowed if _gain(trial, "value") > _gain(trial, "se")]
     best = max(sure or allowed or measured, key=lambda trial: _gain(trial, "value"), default=None)
     if best is None:  # its rows are certified all the same, to show what is wrong with them
         best = next((trial for trial in trials if trial.gates), None)
-    return Choice(
-        chosen=best if sure else None,
-        best=best,
-        trials=trials,
-        classic=max(classic, key=lambda name: classic[name]) if classic else "real",
-        folds=len(real),
-    )
+    return best, bool(sure)
 
 
 def _gain(trial: Trial, key: str) -> float:

@@ -1,0 +1,52 @@
+"""Which candidate is certified, and when it replaces `none`."""
+
+from leaven.pipelines.amounts import Order, Plan
+from leaven.pipelines.choose import Trial, Tried, pick
+from leaven.pipelines.recipe import Candidate
+
+PLAN = Plan(amount={"ratio": 1.0}, orders=(Order(rows=10),))
+
+
+def trial(name: str, value: float | None = None, se: float = 0.01, reason: str | None = None) -> Trial:
+    gain = (
+        None if value is None else {"value": value, "low": value - 2 * se, "high": value + 2 * se, "se": se}
+    )
+    gates = [{"gate": "copies", "passed": False}] if value is None else []
+    return Trial(candidate=Candidate(generator=name), plan=PLAN, gain=gain, reason=reason, gates=gates)
+
+
+def chosen(*trials: Trial) -> tuple[str | None, bool]:
+    best, wins = pick(list(trials))
+    return (best.candidate.generator if best else None), wins
+
+
+def test_a_gain_of_more_than_one_standard_error_replaces_none() -> None:
+    assert chosen(trial("a", 0.02), trial("b", 0.03)) == ("b", True)
+
+
+def test_a_gain_within_one_standard_error_does_not_but_is_certified() -> None:
+    assert chosen(trial("a", 0.008), trial("b", -0.01)) == ("a", False)
+
+
+def test_a_large_but_unsure_gain_does_not_hide_a_sure_one() -> None:
+    assert chosen(trial("wild", 0.020, se=0.030), trial("sure", 0.015, se=0.005)) == ("sure", True)
+
+
+def test_what_fails_a_privacy_gate_is_not_chosen() -> None:
+    assert chosen(trial("memoriser", 0.05, reason="failed the gate copies"), trial("b", 0.001)) == (
+        "b",
+        False,
+    )
+    assert chosen(trial("memoriser", 0.05, reason="failed the gate copies")) == ("memoriser", False)
+
+
+def test_rows_that_were_all_dropped_are_certified_to_show_why() -> None:
+    assert chosen(trial("memoriser", None, reason="no row passed the screen")) == ("memoriser", False)
+    assert chosen() == (None, False)
+
+
+def test_a_fold_that_is_forgotten_counts_for_none() -> None:
+    one = Tried(Candidate(generator="a"), steps=[1, 2, 3])
+    one.assessments = ["first", "second", "third"]  # type: ignore[list-item]
+    one.forget(1)
+    assert one.assessments == ["first"] and one.steps == [1]
