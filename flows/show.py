@@ -90,7 +90,7 @@ def _why_not(report: Mapping[str, Any], tried: Mapping[str, Any]) -> str:
     if validation.get("reason") or _is_chosen(report, tried):
         return str(validation.get("reason") or "")
     if gain and gain["value"] <= gain.get("se", 0.0):
-        return "gain within noise"
+        return "gain within one standard error" if gain["value"] > 0 else "no gain"
     return "another gained more"
 
 

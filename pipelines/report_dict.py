@@ -110,18 +110,21 @@ def _candidate(trial: Trial, one: Tried) -> dict[str, Any]:
         "parameters": trial.candidate.parameters,
         "amount": trial.plan.amount,
         "validation": {"lift": trial.gain, "gates": trial.gates, "quality": quality, "reason": trial.reason},
-        # Of all folds. A smaller amount uses the first of the rows that were sampled for the largest.
-        "rows": {"sampled": one.rows_sampled, "kept": _used(one, trial)},
+        "rows": _rows(one, trial),
         "rejected": one.reasons,
         "seconds": one.seconds,
         "notes": one.notes,
     }
 
 
-def _used(one: Tried, trial: Trial) -> int:
-    """Rows that this amount used, over all folds."""
+def _rows(one: Tried, trial: Trial) -> dict[str, int]:
+    """Rows of this amount over all folds: it uses the first of those that were sampled for the largest amount."""
     number = [plan.amount for plan in one.plans].index(trial.plan.amount)
-    return sum(record.result["rows"][number] for record in one.assessments)
+    kept = sum(record.result["rows"][number] for record in one.assessments)
+    return {
+        "sampled": round(one.rows_sampled * kept / one.rows_kept) if kept else one.rows_sampled,
+        "kept": kept,
+    }
 
 
 def _failed(tried: list[Tried], choice: Choice) -> list[dict[str, Any]]:
