@@ -6,6 +6,7 @@ are checked against it.
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import importlib.metadata
@@ -23,7 +24,10 @@ from typing import Any
 import pyarrow.parquet as pq
 from pydantic import BaseModel, Field
 
+from leaven.generators.errors import StoreError
+
 RECORD = "record.json"
+STORAGE_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 PACKAGES = (
     "numpy",
     "pandas",
@@ -165,9 +169,10 @@ def run(
     if record is not None:
         os.utime(folder)  # a sweep drops folders that no recent run touched
         return record
-    work.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=f".making-{stage}-", dir=work))
+    making: Path | None = None
     try:
+        work.mkdir(parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(prefix=f".making-{stage}-", dir=work))
         start = time.monotonic()
         result = dict(make(making) or {})
         seconds = time.monotonic() - start
@@ -186,8 +191,16 @@ def run(
         if folder.exists():  # damaged, or made by another process in the meantime
             shutil.rmtree(folder)
         making.rename(folder)
+    except OSError as error:
+        if error.errno in STORAGE_FAILS:
+            reason = os.strerror(error.errno)
+            raise StoreError(
+                f"store: cannot write in {work}: {reason}; what was finished is kept, a rerun resumes"
+            ) from error
+        raise
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        if making is not None:
+            shutil.rmtree(making, ignore_errors=True)
     record.folder = folder
     return record
 

@@ -1,11 +1,13 @@
 """Stage records: what is reused, what is made again, and what a killed stage leaves."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from leaven.generators.errors import StoreError
 from leaven.pipelines import stage
 
 
@@ -60,6 +62,15 @@ def test_a_failing_stage_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         run(tmp_path, fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    def fill(out: Path) -> None:
+        raise OSError(errno.ENOSPC, "Error writing bytes to file")
+
+    with pytest.raises(StoreError, match=r"No space left on device; what was finished is kept") as error:
+        run(tmp_path, fill)
+    assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
 
 
 def test_what_was_killed_is_not_taken_for_finished_and_is_swept(tmp_path: Path) -> None:
