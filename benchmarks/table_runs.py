@@ -4,7 +4,8 @@
                                     [--fit 60s] [--store FOLDER]
 
 FOLDER holds adult_train.csv.gz, adult_test.csv.gz and german_credit.csv.gz. `adult_30` is adult with its train rows
-cut to 30 of the minority and 1,000 of the majority. One run per cell and generator; a finished one is not run
+cut to 30 of the minority and 1,000 of the majority, filled up until both classes are equal; `adult_30_few` adds 100
+rows of the minority and is scored by ROC AUC. One run per cell and generator; a finished one is not run
 again. Prints a table and writes benchmarks/results/table_runs.json.
 """
 
@@ -39,6 +40,12 @@ def cells(data: Path, made: Path) -> dict[str, dict[str, Any]]:
             **adult,
             "source": {"kind": "table", "path": str(cut)},
             "amount": {"balance": True},
+        },
+        "adult_30_few": {
+            "task": {"target": "income", "metric": "roc_auc"},
+            "split": adult["split"],
+            "source": {"kind": "table", "path": str(cut)},
+            "amount": {"per_class": {">50K": 100}},
         },
         "german_credit": {
             "task": {"target": "class"},
