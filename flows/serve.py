@@ -64,6 +64,8 @@ def serve(
         say(f"augment/{recipe.name}: {when}")
         say(f"  form and runs: {api_url.removesuffix('/api')}/deployments/deployment/{identity}")
     say("Serving; Ctrl-C or SIGTERM stops. A run that is stopped resumes at the next one.")
+    # A shell has commands in the background ignore SIGINT, by which SIGTERM is handled too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         asyncio.run(runner.start())
     except KeyboardInterrupt:
