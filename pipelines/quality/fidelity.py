@@ -18,6 +18,7 @@ from leaven.pipelines.threads import limited
 MAX_PAIRS = 400  # pairs of columns that are looked at; all of them up to 28 columns
 NEIGHBOURS = 5  # Naeem et al. 2020 use 5
 FOLDS = 3
+LEAST_DETECTED = 50  # rows on either side below which a detector learns nothing: the number is left out
 DENSITY_ROWS = 4_000  # rows whose density is looked at: the mean needs no more
 
 
@@ -64,13 +65,6 @@ def measure(
             what="mean distance between the real and synthetic distribution of a column "
             "(Kolmogorov-Smirnov for numbers, total variation for categories and for what is missing)",
         ),
-        "detection": between(
-            arms,
-            lambda rows: detection(schema, arms.reference.iloc[: arms.rows], rows, derive(seed, "folds")),
-            bad,
-            better="lower",
-            what="AUC of a cross-validated boosted tree that tells synthetic from train rows; 0.5: it cannot",
-        ),
         "density": between(
             arms,
             Neighbourhoods(encoder, arms.reference.iloc[: arms.rows]).density,
@@ -80,6 +74,14 @@ def measure(
             "against what is expected of real rows, 1",
         ),
     }
+    if arms.rows >= LEAST_DETECTED:
+        results["detection"] = between(
+            arms,
+            lambda rows: detection(schema, arms.reference.iloc[: arms.rows], rows, derive(seed, "folds")),
+            bad,
+            better="lower",
+            what="AUC of a cross-validated boosted tree that tells synthetic from train rows; 0.5: it cannot",
+        )
     if pairs.pairs:
         results["pair_trends"] = between(
             arms,

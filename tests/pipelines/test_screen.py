@@ -259,6 +259,33 @@ def test_stage_keeps_shards_columns_and_order_and_counts(train: Path, tmp_path: 
     assert told[-1] == 1.0
 
 
+def test_a_rare_class_is_not_dropped_because_trees_doubt_every_row_of_it() -> None:
+    from leaven.pipelines.kinds.table.agreement import LabelAgreement
+
+    schema = Schema(
+        columns=(*(Column(name=f"x{i}", type="number") for i in range(4)), Column(name="y", type="category")),
+        target="y",
+    )
+    task = Task(target="y", type="classification", metric="roc_auc", classes=("no", "yes"), positive="yes")
+
+    def rows(yes: int, no: int, seed: int) -> pd.DataFrame:
+        random = np.random.default_rng(seed)
+        label = np.repeat(["yes", "no"], [yes, no])
+        columns: dict[str, Any] = {
+            f"x{i}": random.normal(size=yes + no) + 0.7 * (label == "yes") for i in range(4)
+        }
+        return pd.DataFrame({**columns, "y": label.astype(object)})
+
+    screen = LabelAgreement(schema, task, rows(15, 500, 1), threshold=0.1, seed=0, threads=1)
+    fresh = rows(400, 400, 2)
+    passed = screen.reasons(fresh) == ""
+    assert passed[:400].mean() > 0.8, "fresh real rows of the rare class"
+    assert passed[400:].mean() > 0.8
+    strict = LabelAgreement(schema, task, rows(500, 500, 1), threshold=0.5, seed=0, threads=1)
+    turned = fresh.assign(y=np.where(fresh["y"] == "yes", "no", "yes").astype(object))
+    assert (strict.reasons(turned) == "").mean() < (strict.reasons(fresh) == "").mean() - 0.2
+
+
 def test_stage_gives_equal_bytes_again(train: Path, tmp_path: Path) -> None:
     paths = shards(tmp_path / "shards", [people(200, 2), people(200, 3)])
     asked = Recipe.model_validate({**recipe().model_dump(exclude_none=True, exclude={"screen"})})

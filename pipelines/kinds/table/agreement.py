@@ -11,14 +11,17 @@ from leaven.pipelines.task import Task
 from leaven.pipelines.threads import limited
 
 FOLDS = 5
+DROPPED = 0.05  # at most so many real rows of a class would be dropped, out of fold
 
 
 class LabelAgreement:
     """Boosted trees, one per fold of train, classes weighed equally; a row's score is the mean over them.
 
     Classification keeps a row if P(its label) / P(likeliest label) >= `threshold`. Regression keeps it if
-    exp(-r² / 2σ²) >= `threshold`, where r is the residual and σ the error out of fold. Trees that see too few
-    rows to learn from let every row pass. The mean over folds keeps single train rows from deciding.
+    exp(-r² / 2σ²) >= `threshold`, where r is the residual and σ the error out of fold. The threshold of a class is
+    lowered until real rows of the class would pass it, out of fold, but for 5 %: trees that saw few rows of a class
+    doubt every row of it, and would drop nearly all that was made of a rare one. Trees that see too few rows to
+    learn from let every row pass. The mean over folds keeps single train rows from deciding.
     """
 
     name = "label_agreement"
@@ -29,6 +32,9 @@ class LabelAgreement:
         self._task, self._threshold, self._threads = task, threshold, threads
         self._encoder = Encoder.fit(schema, train)
         self._models: list[Any] = []
+        self._lowest: dict[
+            str, float
+        ] = {}  # class -> the threshold that real rows of it pass; "" for regression
         self._sigma = 0.0
         known = train[train[task.target].notna()].reset_index(drop=True)
         features, categorical = self._encoder.tree_input(known, without=task.target)
@@ -44,6 +50,7 @@ class LabelAgreement:
         from sklearn.model_selection import StratifiedKFold
 
         labels = as_labels(target).astype(str)
+        unseen = np.full(len(labels), np.nan)
         smallest = int(np.unique(labels, return_counts=True)[1].min())
         folds = int(np.clip(smallest, 2, FOLDS))
         for rows in _splits(StratifiedKFold, folds, features, labels, options["random_state"]):
@@ -51,6 +58,9 @@ class LabelAgreement:
                 continue
             model = HistGradientBoostingClassifier(class_weight="balanced", **options)
             self._models.append(model.fit(features[rows[0]], labels[rows[0]]))
+            unseen[rows[1]] = self._agreement([model], features[rows[1]], labels[rows[1]])
+        for label in np.unique(labels):
+            self._lower(str(label), unseen[labels == label])
 
     def _fit_values(self, features: np.ndarray, target: pd.Series, options: dict[str, Any]) -> None:
         from sklearn.ensemble import HistGradientBoostingRegressor
@@ -62,7 +72,15 @@ class LabelAgreement:
             model = HistGradientBoostingRegressor(**options).fit(features[train], values[train])
             self._models.append(model)
             squares.append((model.predict(features[held]) - values[held]) ** 2)
-        self._sigma = float(np.sqrt(np.concatenate(squares).mean()))
+        together = np.concatenate(squares)
+        self._sigma = float(np.sqrt(together.mean()))
+        if self._sigma > 0:
+            self._lower("", np.exp(-together / (2 * self._sigma**2)))
+
+    def _lower(self, label: str, unseen: np.ndarray) -> None:
+        """Note the agreement that real rows reach out of fold."""
+        known = unseen[np.isfinite(unseen)]
+        self._lowest[label] = float(np.quantile(known, DROPPED)) if len(known) else 0.0
 
     def scores(self, frame: pd.DataFrame) -> np.ndarray:
         """How well each row's label agrees, 0 to 1 (rows,); 0 where it is missing or no known class."""
@@ -74,12 +92,13 @@ class LabelAgreement:
         with limited(self._threads, len(frame)):
             if self._task.type == "regression":
                 return self._value_scores(features, as_numbers(frame[self._task.target]))
-            return self._class_scores(features, as_labels(frame[self._task.target]))
+            return self._agreement(self._models, features, as_labels(frame[self._task.target]))
 
-    def _class_scores(self, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def _agreement(self, models: list[Any], features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """P(own label) / P(likeliest label), mean over models (rows,); 0 where the label is no known class."""
         position = {label: j for j, label in enumerate(self._task.classes)}
         shares = np.zeros((len(features), len(position)))
-        for model in self._models:
+        for model in models:
             columns = [position[label] for label in model.classes_]
             shares[:, columns] += model.predict_proba(features)
         own = np.array([position.get(label, -1) for label in labels])
@@ -94,7 +113,16 @@ class LabelAgreement:
         return np.exp(-(residual**2) / (2 * self._sigma**2))
 
     def reasons(self, frame: pd.DataFrame) -> np.ndarray:
-        return np.where(self.scores(frame) >= self._threshold, "", self.name).astype(object)
+        if self._task.type == "regression":
+            least = np.full(len(frame), min(self._threshold, self._lowest.get("", self._threshold)))
+        else:
+            lowest = [
+                self._lowest.get(str(label), self._threshold) for label in as_labels(frame[self._task.target])
+            ]
+            least = np.minimum(self._threshold, np.array(lowest, dtype=float))
+        # A label that is missing or unknown agrees with nothing, however low the threshold.
+        scores = self.scores(frame)
+        return np.where((scores >= least) & (scores > 0), "", self.name).astype(object)
 
 
 def _splits(splitter: Any, folds: int, features: np.ndarray, target: np.ndarray, seed: int) -> Any:
