@@ -164,7 +164,7 @@ class Screen(_Part):
     label_agreement: Annotated[float, Field(gt=0, le=1)] | Literal[False] = Field(
         0.1,
         description="least P(own label) / P(likeliest label), by a classifier cross-fitted on train, "
-        "classes weighed equally; lower for a class of which real rows would be dropped",
+        "classes weighed equally; lower for a class of which over half of the real rows would be dropped",
     )
 
 
