@@ -64,8 +64,8 @@ class TableGenerator(Generator):
         """Learn from typed train rows; `self.preparation` stands."""
 
     def _draw(self, count: int, *, seed: int, conditions: Conditions) -> pd.DataFrame:
-        """About `count` coded rows. May use the conditions, need not meet them."""
-        raise NotImplementedError
+        """About `count` coded rows. May use the conditions, need not meet them. Needless where `_make` is given."""
+        raise TypeError(f"{self.name} gives neither _draw nor _make")
 
     def _make(self, count: int, *, seed: int, conditions: Conditions) -> pd.DataFrame:
         """About `count` typed rows of the learnable columns. May use the conditions, need not meet them."""

@@ -3,6 +3,7 @@
 Xu, Skoularidou, Cuesta-Infante and Veeramachaneni, "Modeling Tabular Data using Conditional GAN" (NeurIPS 2019).
 """
 
+from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -37,12 +38,13 @@ class _Network(SdvGenerator):
     discrete_up_to = 10
     _outside = ("max_rows", "max_categories")  # parameters that SDV does not know
 
+    @abstractmethod
     def _steps_per_epoch(self, rows: int) -> int:
         """Optimizer steps in one epoch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _class(self) -> Any:
-        raise NotImplementedError
+        """SDV's synthesizer."""
 
     def _synthesizer(self, metadata: Any, device: str) -> Any:
         return self._class()(
