@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,8 +72,15 @@ class Served:
             f"{self.address}/api{path}", data, {"content-type": "application/json"}, method=method
         )
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(request, timeout=30) as answer:
-            return json.loads(answer.read() or "null")
+        for _ in range(20):
+            try:
+                with direct.open(request, timeout=30) as answer:
+                    return json.loads(answer.read() or "null")
+            except urllib.error.HTTPError as error:
+                if error.code != 503:  # the database is busy: Prefect's own client asks again too
+                    raise
+                time.sleep(0.5)
+        raise AssertionError(f"{method} {path}: the server stayed busy")
 
     def runs(self, *states: str) -> list[dict[str, Any]]:
         wanted = {"flow_runs": {"state": {"type": {"any_": list(states)}}}}
