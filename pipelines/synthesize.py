@@ -82,7 +82,7 @@ def synthesize(
         made.rejected += screened.paths("rejected.parquet")
         made.reasons.update(screened.result["rejected"])
         made.rows_sampled += screened.result["sampled"]
-        made.rows_kept += screened.result["taken"]
+        made.rows_kept += screened.result["kept"]
         made.seconds_sample += sum(record.seconds for record in records)
         made.seconds_screen += screened.seconds
         index, offset = index + len(cut), offset + sum(shard.rows for shard in cut)
@@ -131,7 +131,7 @@ def _screen(
         )
         kept = [pq.read_metadata(path).num_rows for path in sorted((out / "kept").glob("*.parquet"))]
         by_order = _by_order(orders, cut, kept)
-        return {**counts, "taken": sum(by_order), "taken_by_order": by_order}
+        return {**counts, "taken_by_order": by_order}
 
     config = {
         "screen": run.recipe.screen.model_dump(mode="json"),
