@@ -1,0 +1,1 @@
+"""What the table benchmarks share: tables, generators in child processes, and how their rows are judged."""
