@@ -1,0 +1,314 @@
+"""One cell under one seed: the default recipe's choice made as the pipeline makes it, and all arms on test rows.
+
+The stages are the pipeline's own functions, called without Prefect. Left out is what no choice depends on: fidelity,
+diversity, worth, panels, release, and the classic arms in the folds. Privacy gates count as they do in the pipeline.
+"""
+
+import functools
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from leaven.generators.errors import ConditionError
+from leaven.pipelines import kinds, stage
+from leaven.pipelines.amounts import plans
+from leaven.pipelines.assess import class_counts, first, score
+from leaven.pipelines.choose import Choice, Trial, Tried, choose
+from leaven.pipelines.ingest import ingest, load_schema
+from leaven.pipelines.quality.utility import Arm, Duplicate
+from leaven.pipelines.recipe import Candidate, Recipe
+from leaven.pipelines.run import Run
+from leaven.pipelines.split import split
+from lift import cells
+from lift.cells import Dataset
+
+SETTINGS: dict[str, Any] = {"threads": 1, "device": "cpu"}
+CONTROLS, DEFAULT = "controls", "leaven"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to measure in every cell.
+
+    Attributes:
+        data: folder of the tables.
+        repeats: seeds of a learner that is random, in the choice and on test rows.
+        draws: bootstrap draws of the choice.
+        fit: seconds that one fit of a generator may take.
+    """
+
+    data: Path
+    repeats: int = 2
+    draws: int = 200
+    fit: float = 60.0
+
+
+def measure(asked: Asked, dataset: Dataset, cell: str, seed: int, arms: Iterable[str]) -> dict[str, Any]:
+    """The record of one cell and seed.
+
+    Args:
+        arms: `controls` (duplicates and the classic ways), `leaven` (the default recipe) and names of generators,
+            each of which is then always used, at each of the default amounts. `real` is always there.
+
+    Returns:
+        `arms`: name -> value (the task's metric), roc_auc, by_learner, rows; `leaven`: what was chosen and why;
+        `failed`: arm -> reason; `seconds`: of each part; rows, metric, code.
+
+    Raises:
+        NotRun: the table is too small for the cell.
+    """
+    begun, worked = time.monotonic(), time.process_time()
+    drawn, test = cells.draw(asked.data, dataset, cell, seed)
+    with tempfile.TemporaryDirectory(prefix="lift-") as folder, _lean():
+        bench = _Bench.start(asked, dataset, drawn, test, seed, Path(folder))
+        for name in arms:
+            bench.add(name)
+        scored = bench.scored()
+    return {
+        "dataset": dataset.name,
+        "cell": cell,
+        "seed": seed,
+        "code": code(),
+        "commit": commit(),
+        "settings": {"repeats": asked.repeats, "draws": asked.draws, "fit": asked.fit},
+        "metric": bench.run.task.metric,
+        "rows": {"real": len(drawn), "test": len(test)}
+        | {f"real {k}": int(v) for k, v in drawn[dataset.target].value_counts().items()},
+        "arms": scored,
+        "leaven": bench.told,
+        "failed": bench.failed,
+        "seconds": bench.seconds
+        | {"all": time.monotonic() - begun, "processor": time.process_time() - worked},
+    }
+
+
+class _Bench:
+    """The arms of one cell and seed, while they are made."""
+
+    def __init__(self, run: Run, trials: Any, real: list[Path], frame: pd.DataFrame, test: pd.DataFrame):
+        self.run, self.trials, self.real, self.frame, self.test = run, trials, real, frame, test
+        self.arms = {"real": Arm("real", [frame])}
+        self.told: dict[str, Any] | None = None
+        self.failed: dict[str, str] = {}
+        self.seconds: dict[str, float] = {}
+
+    @classmethod
+    def start(
+        cls, asked: Asked, dataset: Dataset, drawn: pd.DataFrame, test: pd.DataFrame, seed: int, folder: Path
+    ) -> "_Bench":
+        """The run of the default recipe, up to its split."""
+        from leaven.flows.trials import Trials
+        from leaven.flows.workers import Workers
+
+        drawn.to_csv(folder / "real.csv", index=False)
+        test.to_csv(folder / "test.csv", index=False)
+        types, positive = _types(asked.data, dataset)
+        recipe = Recipe.model_validate(
+            {
+                "name": "lift",
+                "source": {"kind": "table", "path": "real.csv", "columns": types},
+                "task": {"target": dataset.target, "positive": positive},
+                "split": {"test_path": "test.csv", "seed": seed},
+                "utility": {"repeats": asked.repeats, "draws": asked.draws},
+                "budget": {"fit": asked.fit},
+                **SETTINGS,
+            }
+        )
+        source = ingest(recipe, folder, folder / "work")
+        run = Run.start(recipe, folder / "work", source, time.time())
+        parts = split(recipe, source, run.work)
+        tried = [Tried(candidate) for candidate in run.candidates(parts.result["rows"]["train"])]
+        trials = Trials(run, Workers(1, threads=1), parts, tried)
+        real = [parts.path("train.parquet"), parts.path("validation.parquet")]
+        return cls(run, trials, real, run.frame(*real), run.frame(parts.path("test.parquet")))
+
+    def add(self, name: str) -> None:
+        """Make one arm, or a group of them."""
+        begun = time.monotonic()
+        if name == CONTROLS:
+            self._controls()
+        elif name == DEFAULT:
+            self._default()
+        else:
+            self._single(name)
+        self.seconds[name] = time.monotonic() - begun
+
+    def _controls(self) -> None:
+        # Every real row once more; `leaven: duplicates` has as many as the default's synthetic rows.
+        self.arms["duplicates"] = Arm(
+            "duplicates", [self.frame], resample=Duplicate(*[self.frame] * 2, self.run.task)
+        )
+        for arm in kinds.get("table").classic_arms(
+            self.run.task, self.run.schema, self.frame, [], self.run.seed("classic")
+        ):
+            self.arms[f"classic: {arm.name}"] = replace(arm, name=f"classic: {arm.name}")
+
+    def _single(self, generator: str) -> None:
+        """One generator with nothing to choose from: its rows as the default amounts and screens have them."""
+        run = self.run
+        for plan in plans(run.recipe.amount, run.schema, run.task, class_counts(run, self.real)):
+            name = f"{generator} {plan.label}"
+            trial = Trial(candidate=Candidate(generator=generator), plan=plan)
+            self._made(name, Choice(chosen=trial, best=trial, trials=[trial], classic="real", folds=0))
+
+    def _default(self) -> None:
+        """The pipeline's choice. `leaven: best` is what it would certify, also where `none` was chosen."""
+        with _without_classics():
+            self.trials.in_folds()
+        choice = choose(self.run, self.trials.baselines, self.trials.tried)
+        self.told = {
+            "chosen": choice.chosen.candidate.label if choice.chosen else None,
+            "folds": choice.folds,
+            "trials": [_told(trial) for trial in choice.trials],
+            "best": _told(choice.best) if choice.best else None,
+            "notes": self.trials.notes,
+        }
+        rows = self._made("leaven: best", choice) if choice.best else None
+        if rows is not None:
+            self.arms["leaven: duplicates"] = Arm(
+                "leaven: duplicates", [self.frame], resample=Duplicate(self.frame, rows, self.run.task)
+            )
+
+    def _made(self, name: str, choice: Choice) -> pd.DataFrame | None:
+        """The rows of a choice, made from all real rows as for certify, as an arm beside the real ones."""
+        try:
+            final = self.trials.again(choice, self.real, "certify")
+        except ConditionError as error:
+            final = str(error)
+        if isinstance(final, str):
+            self.failed[name] = final
+            return None
+        made = final[1]
+        if not made.rows_kept:
+            self.failed[name] = "no row passed the screen"
+            return None
+        rows = first(self.run, made.kept, made.rows_kept, len(self.frame))
+        self.arms[name] = Arm(name, [self.frame, rows])
+        return rows
+
+    def scored(self) -> dict[str, dict[str, Any]]:
+        """Every arm on the test rows; arms with equal rows are trained once."""
+        begun = time.monotonic()
+        same: dict[str, str] = {}
+        seen: dict[Any, str] = {}
+        for name, arm in self.arms.items():
+            key = name if arm.resample or arm.class_weight else tuple(_content(frame) for frame in arm.frames)
+            same[name] = seen.setdefault(key, name)
+        scores = score(self.run, [self.arms[name] for name in seen.values()], self.frame, self.test, _silent)
+        found = {}
+        as_auc = replace(scores, metric="roc_auc")
+        for name, of in same.items():
+            by_learner = {learner: float(np.mean(values)) for learner, values in scores.values(of).items()}
+            auc = {learner: float(np.mean(values)) for learner, values in as_auc.values(of).items()}
+            found[name] = {
+                "value": float(np.mean(list(by_learner.values()))),
+                "roc_auc": float(np.mean(list(auc.values()))),
+                "by_learner": by_learner,
+                "rows": scores.trained[of],
+            }
+        if self.told is not None:  # what the user ends up with: real rows alone where `none` was chosen
+            found["leaven"] = found[
+                "leaven: best" if self.told["chosen"] and "leaven: best" in found else "real"
+            ]
+        self.seconds["scores"] = time.monotonic() - begun
+        return found
+
+
+def _told(trial: Trial) -> dict[str, Any]:
+    told = trial.model_dump(mode="json", exclude={"gates", "plan"})
+    return told | {"amount": trial.plan.amount, "rows": trial.plan.rows}
+
+
+def _content(frame: pd.DataFrame) -> int:
+    return hash(tuple(pd.util.hash_pandas_object(frame, index=False)))
+
+
+def _silent(share: float, text: str) -> None:
+    pass
+
+
+class _lean:
+    """While it lasts, stages are plain calls without Prefect, and quality is privacy alone."""
+
+    def __enter__(self) -> None:
+        from leaven.flows.tasks import Stage
+
+        kind = kinds.get("table")
+        self.kept = [(Stage, "__call__"), (kind, "fidelity"), (kind, "diversity")]
+        self.were = [getattr(owner, name) for owner, name in self.kept]
+        Stage.__call__ = lambda self, *args, **options: self.function(*args, **options)  # type: ignore[method-assign]
+        kind.fidelity = kind.diversity = lambda *args, **options: {}  # type: ignore[attr-defined]
+
+    def __exit__(self, *_: object) -> None:
+        for (owner, name), was in zip(self.kept, self.were, strict=True):
+            setattr(owner, name, was)
+
+
+class _without_classics:
+    """While it lasts, folds have no classic arms: the choice only names the best of them for a report."""
+
+    def __enter__(self) -> None:
+        self.kind = kinds.get("table")
+        self.was = self.kind.classic_arms
+        self.kind.classic_arms = lambda *args, **options: []  # type: ignore[attr-defined]
+
+    def __exit__(self, *_: object) -> None:
+        self.kind.classic_arms = self.was  # type: ignore[attr-defined]
+
+
+@functools.lru_cache
+def _types(data: Path, dataset: Dataset) -> tuple[dict[str, str], str]:
+    """Column types as the pipeline understands the whole table, and its minority: what a user knows of his columns.
+
+    From 50 rows alone a column of whole numbers may look like one of categories.
+    """
+    rare = cells.load(data, dataset.file)[dataset.target].value_counts().idxmin()
+    with tempfile.TemporaryDirectory(prefix="lift-") as folder:
+        recipe = Recipe.model_validate(
+            {
+                "name": "lift",
+                "source": {"kind": "table", "path": str((data / dataset.file).resolve())},
+                "task": {"target": dataset.target},
+            }
+        )
+        schema = load_schema(ingest(recipe, data, Path(folder)))
+    return {column.name: column.type for column in schema}, str(rare)
+
+
+@functools.cache
+def code() -> str:
+    """Digest of all code that a record depends on."""
+    import leaven.flows.trials
+
+    here = Path(__file__).parent
+    ours = [stage.file_digest(here / name) for name in ("cells.py", "unit.py")]
+    return stage.digest([stage.code_digest(), stage.file_digest(Path(leaven.flows.trials.__file__)), ours])[
+        :12
+    ]
+
+
+@functools.cache
+def commit() -> str:
+    """The git commit, with a plus where files differ from it; empty outside a repository."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True
+        ).stdout
+
+    changed = git("status", "--porcelain", "--untracked-files=no").strip()
+    return git("rev-parse", "--short=12", "HEAD").strip() + ("+" if changed else "")
+
+
+def generators() -> Iterator[str]:
+    """Every table generator of the catalog that is no control."""
+    from leaven.generators import catalog
+
+    yield from (name for name in catalog.names("table") if not catalog.entry(name).control)
