@@ -103,6 +103,10 @@ def _screens(version: "Version", threads: int) -> Any:
     from leaven.pipelines.screen import why
 
     recipe = Recipe.model_validate(version.manifest["recipe"])
+    taken = (version.report.get("certified") or {}).get("screen")  # one of those that were tried
+    if taken and taken.get("label_agreement") is not None:
+        screen = recipe.screen.model_copy(update=taken)
+        recipe = recipe.model_copy(update={"screen": screen})
     kind = kinds.get(recipe.source.kind)
     real = [*version.paths("train"), *version.paths("validation")]
     seed = derive("on-demand-screen", version.name, version.id)

@@ -72,7 +72,7 @@ def candidate_cells(report: Mapping[str, Any]) -> Cells:
         cells.append(
             {
                 "generator": words.label(tried),
-                "amount": _amount(tried.get("amount")),
+                "amount": _amount(tried),
                 "gain": words.signed(gain["value"]) if gain else "–",
                 "95 % interval": words.between(gain),
                 "kept": _share(rows),
@@ -94,10 +94,12 @@ def _why_not(report: Mapping[str, Any], tried: Mapping[str, Any]) -> str:
     return "another gained more"
 
 
-def _amount(amount: Any) -> str:
-    if isinstance(amount, Mapping) and isinstance(amount.get("ratio"), (int, float)):
-        return f"{amount['ratio']:g} ×"
-    return words.amount(amount)
+def _amount(tried: Mapping[str, Any]) -> str:
+    amount, screen = tried.get("amount"), tried.get("screen") or {}
+    if not isinstance(amount, Mapping) or not isinstance(amount.get("ratio"), (int, float)):
+        return words.way(tried)
+    parts = [f"{amount['ratio']:g} ×", amount.get("shares"), screen.get("label_agreement")]
+    return " ".join(str(part) for part in parts if part)
 
 
 def _share(rows: Mapping[str, Any]) -> str:
@@ -105,10 +107,7 @@ def _share(rows: Mapping[str, Any]) -> str:
 
 
 def _is_chosen(report: Mapping[str, Any], tried: Mapping[str, Any]) -> bool:
-    chosen = report.get("chosen")
-    return isinstance(chosen, Mapping) and all(
-        chosen.get(k) == tried.get(k) for k in ("generator", "parameters", "amount")
-    )
+    return words.same(tried, report.get("chosen"))
 
 
 def quality_cells(report: Mapping[str, Any]) -> Cells:

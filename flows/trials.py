@@ -1,5 +1,6 @@
 """What the flow does for each candidate: fit, sample, screen, assess, in every fold and once more to certify."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,16 +11,17 @@ from leaven.flows import progress
 from leaven.flows.tasks import Stage
 from leaven.flows.workers import Workers
 from leaven.generators.errors import FitError, InputError
-from leaven.pipelines import amounts
+from leaven.pipelines import amounts, race
 from leaven.pipelines.assess import assess, baseline, class_counts
 from leaven.pipelines.choose import Choice, Tried
 from leaven.pipelines.fit import fit, fit_name
-from leaven.pipelines.recipe import Candidate
+from leaven.pipelines.recipe import Candidate, Screen
 from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
 from leaven.pipelines.split import fold_paths
 from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made, synthesize
+from leaven.pipelines.ways import Way, batches, ways
 
 LEAST_FIT = 5.0  # seconds that a fit gets even when the total budget is nearly gone
 
@@ -63,15 +65,19 @@ class Trials:
             begun = time.time()
             train, held_out = fold_paths(self.parts, fold)
             with progress.stage(f"baseline, fold {fold + 1} of {folds}") as tell:
-                self.baselines.append(baseline_task(self.run, train, held_out, fold=fold, progress=tell))
+                repeats = self._repeats(folds)
+                record = baseline_task(self.run, train, held_out, fold=fold, repeats=repeats, progress=tell)
+                self.baselines.append(record)
             for one in self.tried:
                 if self.run.remaining <= 0 and fold:
                     self._end_at(fold, folds)
                     return
-                if one.failed is None:
+                if one.racing:
                     self._one(one, train, held_out, fold)
             made_in = sum(one.seconds_of(fold) for one in self.tried) + self.baselines[-1].seconds
             longest = max(longest, time.time() - begun, made_in)
+            if fold + 1 < folds:
+                race.narrow(self.run, self.baselines, self.tried)
 
     def _end_at(self, fold: int, folds: int) -> None:
         """A fold that not every candidate could finish counts for none."""
@@ -86,19 +92,36 @@ class Trials:
             one.fail("budget.total ran out before it was tried")
             return
         try:
-            plans = self._plans(train)
-            model, made = self._fit_and_sample(one.candidate, plans[-1], train, f"fold{fold}")
+            all_ways = self._ways(train)
+            asked = {n: way for n, way in enumerate(all_ways) if one.left is None or n in one.left}
+            model = self._fit(one.candidate, train, f"fold{fold}")
+            made: dict[int, tuple[Way, Made]] = {}
+            for batch in batches(asked):
+                rows = self._make(one.candidate, model, batch.plan, batch.screen, train, f"fold{fold}")
+                made |= {number: (asked[number], rows) for number in batch.numbers}
+            made = dict(sorted(made.items()))
             with progress.stage(f"assess {one.candidate.label}, fold {fold + 1}") as tell:
-                role = model.result["role"]
-                paths = {"train": train, "held_out": held_out}
                 record = assess_task(
-                    self.run, one.candidate, plans, made, **paths, fold=fold, role=role, progress=tell
+                    self.run,
+                    one.candidate,
+                    made,
+                    train,
+                    held_out,
+                    fold=fold,
+                    role=model.result["role"],
+                    repeats=self._repeats(self.parts.result["folds"]),
+                    progress=tell,
                 )
         except (FitError, InputError) as error:
             one.fail(str(error))
             return
-        one.add(plans, model, made, record)
-        self._saw(model, *made.records, record)
+        every = [rows for _, rows in made.values()]
+        one.add(all_ways, model, every, record)
+        self._saw(model, *(part for rows in every for part in rows.records), record)
+
+    def _repeats(self, folds: int) -> int:
+        """Seeds of a random learner in each fold: all together at least as many as the recipe asks for."""
+        return math.ceil(self.run.recipe.utility.repeats / folds)
 
     def again(self, choice: Choice, train: list[Path], part: str) -> tuple[Record, Made] | str:
         """The chosen (or best) candidate refitted on `train`, with its amount; or why that cannot be."""
@@ -107,8 +130,10 @@ class Trials:
             return "budget.total ran out before the worth could be measured"
         candidate = choice.best.candidate
         try:
-            plan = next(plan for plan in self._plans(train) if plan.amount == choice.best.plan.amount)
-            model, made = self._fit_and_sample(candidate, plan, train, part)
+            screen = choice.best.screen or self.run.recipe.screen.levels()[0]
+            plan = next(way.plan for way in self._ways(train) if way.plan.amount == choice.best.plan.amount)
+            model = self._fit(candidate, train, part)
+            made = self._make(candidate, model, plan, screen, train, part)
         except (FitError, InputError) as error:
             return f"{candidate.label} could not be made again ({part}): {error}"
         spent = {"fit": model.seconds, "sample": made.seconds_sample, "screen": made.seconds_screen}
@@ -119,19 +144,29 @@ class Trials:
         self._saw(model, *made.records)
         return model, made
 
-    def _plans(self, train: list[Path]) -> list[amounts.Plan]:
+    def _ways(self, train: list[Path]) -> list[Way]:
         counts = class_counts(self.run, train)
         share = sum(counts.values()) / self.total
-        return amounts.plans(self.run.recipe.amount, self.run.schema, self.run.task, counts, share)
+        return ways(self.run.recipe, self.run.schema, self.run.task, counts, share)
 
-    def _fit_and_sample(
-        self, candidate: Candidate, plan: amounts.Plan, train: list[Path], part: str
-    ) -> tuple[Record, Made]:
-        """A fitted generator and its screened rows."""
-        run, workers = self.run, self.workers
-        seconds = min(run.recipe.budget.fit, max(LEAST_FIT, run.remaining / 2))
+    def _fit(self, candidate: Candidate, train: list[Path], part: str) -> Record:
+        """A fitted generator."""
+        seconds = min(self.run.recipe.budget.fit, max(LEAST_FIT, self.run.remaining / 2))
         with progress.stage(f"fit {candidate.label}, {part}") as tell:
-            model = fit_task(run, candidate, train, part=part, seconds=seconds, progress=tell)
+            model: Record = fit_task(self.run, candidate, train, part=part, seconds=seconds, progress=tell)
+        return model
+
+    def _make(
+        self,
+        candidate: Candidate,
+        model: Record,
+        plan: amounts.Plan,
+        screen: Screen,
+        train: list[Path],
+        part: str,
+    ) -> Made:
+        """A generator's rows, screened."""
+        run, workers = self.run, self.workers
 
         def sample_shards(shards: Sequence[amounts.Shard]) -> list[Record]:
             if workers.count == 1 or len(shards) == 1:
@@ -144,10 +179,17 @@ class Trials:
             return [future.result() for future in futures]
 
         with progress.stage(f"sample and screen {candidate.label}, {part}") as tell:
-            made = synthesize(
-                run, candidate, model, plan, train, part=part, sample_shards=sample_shards, progress=tell
+            return synthesize(
+                run,
+                candidate,
+                model,
+                plan,
+                train,
+                part=part,
+                level=screen,
+                sample_shards=sample_shards,
+                progress=tell,
             )
-        return model, made
 
     def _saw(self, *records: Record) -> None:
         self.peak_memory_bytes = max(

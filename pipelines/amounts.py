@@ -12,6 +12,8 @@ from leaven.generators.schema import Schema
 from leaven.pipelines.recipe import Amount
 from leaven.pipelines.task import Task
 
+EVEN = 1.5  # times the smallest class up to which the largest one counts as equally large
+
 
 class Order(BaseModel):
     """So many rows that meet these conditions."""
@@ -36,8 +38,13 @@ class Plan(BaseModel):
 
     @property
     def label(self) -> str:
-        key, value = next(iter(self.amount.items()))
-        return f"{key} {value}"
+        (key, value), *others = self.amount.items()
+        return " ".join([f"{key} {value}", *(str(other) for _, other in others)])
+
+    @property
+    def nested(self) -> bool:
+        """Whether the first rows are the rows of a smaller amount."""
+        return len(self.orders) == 1
 
 
 class Shard(BaseModel):
@@ -61,15 +68,9 @@ def plans(
     Raises:
         InputError: classes that do not exist, or `balance` without classes.
     """
-    total = sum(counts.values())
     where = conditions.parse(amount.where, schema)
     if amount.ratio is not None:
-        return [
-            Plan(
-                amount={"ratio": ratio}, orders=(Order(rows=max(1, round(ratio * total)), conditions=where),)
-            )
-            for ratio in sorted(set(amount.ratio))
-        ]
+        return _by_ratio(amount, schema, task, counts, where)
     if amount.rows is not None:
         rows = max(1, round(amount.rows * share))
         return [Plan(amount={"rows": amount.rows}, orders=(Order(rows=rows, conditions=where),))]
@@ -93,6 +94,27 @@ def plans(
             "amount.balance: every class has as many rows already; give ratio, rows or per_class"
         )
     return [_by_class({"balance": True}, missing, schema, task, where)]
+
+
+def _by_ratio(
+    amount: Amount, schema: Schema, task: Task, counts: Mapping[str, int], where: Conditions
+) -> list[Plan]:
+    """Each ratio with the classes' own shares, and with equal ones, as the recipe says.
+
+    Where classes are about equally large already, or there are none, own shares are all there is.
+    """
+    assert amount.ratio is not None
+    total, shares, found = sum(counts.values()), amount.shares or ["natural"], []
+    known = [label for label, count in counts.items() if count]
+    uneven = task.type == "classification" and max(counts.values()) > EVEN * min(counts[c] for c in known)
+    for ratio in sorted(set(amount.ratio)):
+        rows = max(1, round(ratio * total))
+        if "natural" in shares or not uneven:
+            found.append(Plan(amount={"ratio": ratio}, orders=(Order(rows=rows, conditions=where),)))
+        if "balanced" in shares and uneven:
+            each = {label: max(1, round(rows / len(known))) for label in known}
+            found.append(_by_class({"ratio": ratio, "shares": "balanced"}, each, schema, task, where))
+    return found
 
 
 def _by_class(

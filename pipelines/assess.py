@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import pandas as pd
 from leaven.generators.contract import Progress, silent
 from leaven.generators.rows import Rows
 from leaven.pipelines import stage
-from leaven.pipelines.amounts import Plan
 from leaven.pipelines.recipe import Candidate
 from leaven.pipelines.run import Run
 from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made
 from leaven.pipelines.threads import limited
+from leaven.pipelines.ways import Way
 
 LEAST_ROWS = 4  # real rows on either side without which no attack can be measured
 QUALITY_ROWS = 5_000  # rows in each comparison while candidates are tried; certify uses more
@@ -51,9 +52,14 @@ def _source(learner: str) -> str:
 
 
 def score(
-    run: Run, arms: list[Any], reference: pd.DataFrame, held_out: pd.DataFrame, progress: Progress
+    run: Run,
+    arms: list[Any],
+    reference: pd.DataFrame,
+    held_out: pd.DataFrame,
+    progress: Progress,
+    repeats: int | None = None,
 ) -> Any:
-    """`utility.score_arms` with this run's settings."""
+    """`utility.score_arms` with this run's settings; `repeats` in place of the recipe's."""
     from leaven.pipelines.quality import utility
 
     return utility.score_arms(
@@ -64,7 +70,7 @@ def score(
         reference=reference,
         score=held_out,
         learners=run.kind.learners(run.task, run.recipe.utility.learners),
-        repeats=run.recipe.utility.repeats,
+        repeats=repeats or run.recipe.utility.repeats,
         seed=run.seed("utility"),
         max_rows=run.recipe.utility.max_rows,
         threads=run.recipe.threads,
@@ -73,7 +79,13 @@ def score(
 
 
 def baseline(
-    run: Run, train: list[Path], held_out: Path, *, fold: int, progress: Progress = silent
+    run: Run,
+    train: list[Path],
+    held_out: Path,
+    *,
+    fold: int,
+    repeats: int | None = None,
+    progress: Progress = silent,
 ) -> Record:
     """Score the arms that need no generator: real rows alone, and the classic ways."""
     from leaven.pipelines.quality.utility import Arm
@@ -82,51 +94,78 @@ def baseline(
         real = run.frame(*train)
         classic = run.kind.classic_arms(run.task, run.schema, real, [], run.seed("classic", fold))
         arms = [Arm("real", [real]), *classic]
-        score(run, arms, real, run.frame(held_out), progress).save(out / "scores.npz")
+        score(run, arms, real, run.frame(held_out), progress, repeats).save(out / "scores.npz")
         return {"arms": [arm.name for arm in arms]}
 
     inputs = {f"train{n}": stage.file_digest(path) for n, path in enumerate(train)}
     inputs["score"] = stage.file_digest(held_out)
-    return stage.run(run.work, f"baseline-fold{fold}", inputs=inputs, config=settings(run), make=make)
+    config = {**settings(run), "repeats": repeats}
+    return stage.run(run.work, f"baseline-fold{fold}", inputs=inputs, config=config, make=make)
 
 
 def assess(
     run: Run,
     candidate: Candidate,
-    plans: list[Plan],
-    made: Made,
+    ways: Mapping[int, tuple[Way, Made]],
     train: list[Path],
     held_out: Path,
     *,
     fold: int,
     role: str,
+    repeats: int | None = None,
     progress: Progress = silent,
 ) -> Record:
-    """Score real + synthetic rows for each amount; in the first fold also fidelity, diversity and privacy.
+    """Score real + synthetic rows for each way; in the first fold also fidelity, diversity and privacy.
 
-    `made` holds the rows of the largest amount; smaller ones are its first rows. The record's result has
-    `plans` (rows used per amount) and `quality`; `scores.npz` has an arm per amount, named by its number.
+    Args:
+        ways: number -> the way and the rows that were made for it, or for a larger amount of which its are the first.
+        repeats: seeds of a random learner; the recipe's when left out.
+
+    Returns:
+        A record with `ways` in its result (number -> rows sampled, kept and rejected) and `quality` (of the first
+        way's rows); `scores.npz` has an arm per way that has rows, named by its number.
     """
     from leaven.pipelines.quality.utility import Arm
 
     def make(out: Path) -> dict[str, object]:
         real, fresh = run.frame(*train), run.frame(held_out)
-        arms, used = [], []
-        for number, plan in enumerate(plans):
-            rows = max(1, round(plan.rows * made.rows_kept / plans[-1].rows)) if made.rows_kept else 0
-            used.append(rows)
-            if rows:
-                arms.append(Arm(str(number), [real, first(run, made.kept, rows, len(real))]))
-        if len(arms) == len(plans):
-            score(run, arms, real, fresh, progress).save(out / "scores.npz")
-        quality = measure(run, real, made, fresh, role=role, max_rows=QUALITY_ROWS) if fold == 0 else {}
-        return {"rows": used, "quality": quality}
+        arms: list[Arm] = []
+        same: dict[str, str] = {}  # ways that come to the same rows, as where a screen drops none
+        counts: dict[str, Any] = {}
+        for number, (way, made) in ways.items():
+            part = min(1.0, way.plan.rows / made.asked)
+            rows = max(1, round(part * made.rows_kept)) if made.rows_kept else 0
+            rejected = {reason: round(part * count) for reason, count in made.reasons.items()}
+            counts[str(number)] = {
+                "sampled": round(part * made.rows_sampled),
+                "kept": rows,
+                "rejected": rejected,
+            }
+            if not rows:
+                continue
+            frame = first(run, made.kept, rows, len(real))
+            twin = next((arm.name for arm in arms if arm.frames[1].equals(frame)), None)
+            if twin is None:
+                arms.append(Arm(str(number), [real, frame]))
+            else:
+                same[str(number)] = twin
+        if arms:
+            scores = score(run, arms, real, fresh, progress, repeats)
+            for name, twin in same.items():
+                scores.outputs[name], scores.trained[name] = scores.outputs[twin], scores.trained[twin]
+            scores.save(out / "scores.npz")
+        quality: dict[str, Any] = {}
+        if fold == 0:
+            _, made = next(iter(ways.values()))
+            quality = measure(run, real, made, fresh, role=role, max_rows=QUALITY_ROWS)
+        return {"ways": counts, "quality": quality}
 
     inputs = {f"train{n}": stage.file_digest(path) for n, path in enumerate(train)}
-    inputs |= {"score": stage.file_digest(held_out)} | {
-        record.stage: record.digest for record in made.records
-    }
-    config = {**settings(run), "plans": [plan.model_dump(mode="json") for plan in plans], "fold": fold}
+    inputs["score"] = stage.file_digest(held_out)
+    for number, (_, made) in ways.items():
+        inputs |= {f"{number}-{record.stage}": record.digest for record in made.records}
+    asked = {str(number): way.model_dump(mode="json") for number, (way, _) in ways.items()}
+    config = {**settings(run), "ways": asked, "fold": fold, "repeats": repeats}
     return stage.run(
         run.work, f"assess-fold{fold}-{candidate.generator}", inputs=inputs, config=config, make=make
     )

@@ -80,6 +80,7 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
         counts = _counts(train, schema, task)
     rows = parts.result["rows"]
     plans = amounts.plans(recipe.amount, schema, task, counts)
+    levels = len(recipe.screen.levels())
     kind = kinds.get(recipe.source.kind)
     kind.learners(task, recipe.utility.learners)
     candidates = recipe.candidates
@@ -88,7 +89,12 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
     folds = parts.result["folds"]
     used = len(schema.features) + 1
     seconds = estimate(
-        recipe, candidates, rows=rows, columns=used, folds=folds, amounts=[plan.rows for plan in plans]
+        recipe,
+        candidates,
+        rows=rows,
+        columns=used,
+        folds=folds,
+        amounts=[plan.rows for plan in plans] * levels,
     )
     return CheckReport(
         name=recipe.name,

@@ -1,6 +1,7 @@
-"""Choose: which candidate and amount, `none` among them, by paired gains on validation rows."""
+"""Choose: which candidate, amount and screen, `none` among them, by paired gains on validation rows."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,17 +10,20 @@ from pydantic import BaseModel
 from leaven.generators.contract import Fit
 from leaven.pipelines import gates
 from leaven.pipelines.amounts import Plan
-from leaven.pipelines.recipe import Candidate
+from leaven.pipelines.recipe import Candidate, Screen
 from leaven.pipelines.run import Run
 from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made
+from leaven.pipelines.ways import Way
 
 
 class Trial(BaseModel):
-    """One candidate at one amount, over the folds that were run."""
+    """One candidate used in one way, over the folds that it was tried in."""
 
     candidate: Candidate
     plan: Plan
+    screen: Screen | None = None  # the recipe's first one where there is none
+    folds: int = 0
     gain: dict[str, float] | None = None  # value, low, high, se of augmented minus real
     gates: list[dict[str, Any]] = []
     reason: str | None = None  # why it cannot be chosen
@@ -30,12 +34,10 @@ class Tried:
     """A candidate's records: one assessment per fold, or the reason why there is none."""
 
     candidate: Candidate
-    plans: list[Plan] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
+    left: set[int] | None = None  # numbers of the ways still in the race; all of them where none was given up
     assessments: list[Record] = field(default_factory=list)
     failed: str | None = None
-    rows_sampled: int = 0
-    rows_kept: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     by_fold: list[float] = field(default_factory=list)
@@ -45,6 +47,11 @@ class Tried:
         """Give the candidate up; the others go on."""
         self.failed = reason
 
+    @property
+    def racing(self) -> bool:
+        """Whether the next fold is to be run."""
+        return self.failed is None and self.left != set()
+
     def seconds_of(self, fold: int) -> float:
         """What a fold took when it was made."""
         return self.by_fold[fold] if fold < len(self.by_fold) else 0.0
@@ -53,22 +60,30 @@ class Tried:
         """Drop what was measured from this fold on: every candidate is to have the same folds."""
         del self.assessments[fold:], self.steps[fold:]
 
-    def add(self, plans: list[Plan], model: Record, made: Made, assessment: Record) -> None:
+    def add(self, ways: list[Way], model: Record, made: Sequence[Made], assessment: Record) -> None:
         """Count one fold in."""
-        self.plans = self.plans or plans
+        self.ways = self.ways or ways
         self.assessments.append(assessment)
-        self.rows_sampled += made.rows_sampled
-        self.rows_kept += made.rows_kept
-        self.reasons = dict(Counter(self.reasons) + made.reasons)
-        spent = {"fit": model.seconds, "sample": made.seconds_sample, "screen": made.seconds_screen}
-        self.by_fold.append(sum(spent.values()) + assessment.seconds)
-        self.seconds = dict(Counter(self.seconds) + Counter({**spent, "assess": assessment.seconds}))
+        spent = {"fit": model.seconds, "sample": 0.0, "screen": 0.0, "assess": assessment.seconds}
+        for record in {record.folder: record for one in made for record in one.records}.values():
+            spent[record.stage.partition("-")[0]] += record.seconds
+        self.by_fold.append(sum(spent.values()))
+        self.seconds = dict(Counter(self.seconds) + Counter(spent))
         fitted = Fit.model_validate({k: v for k, v in model.result.items() if k != "role"})
         ended = fitted.stopped_by == "budget"
         self.steps.append(fitted.steps if ended else None)
         if ended:
             self.notes.append(f"the clock ended the fit of fold {len(self.steps)} after {fitted.steps} steps")
         self.notes += [note for note in fitted.notes if note not in self.notes]
+
+    def counts(self, number: int) -> tuple[dict[str, int], dict[str, int]]:
+        """Rows of a way over its folds, sampled and kept, and why rows were rejected."""
+        rows, reasons = Counter(sampled=0, kept=0), Counter[str]()
+        for record in self.assessments:
+            found = record.result["ways"].get(str(number), {"sampled": 0, "kept": 0, "rejected": {}})
+            rows.update(sampled=found["sampled"], kept=found["kept"])
+            reasons.update(found["rejected"])
+        return dict(rows), dict(reasons)
 
 
 class Choice(BaseModel):
@@ -90,27 +105,10 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     from leaven.pipelines.quality import bootstrap
     from leaven.pipelines.quality.utility import Scores
 
-    task, draws, seed = run.task, run.recipe.utility.draws, run.seed("bootstrap")
     real = [Scores.load(record.path("scores.npz")) for record in baselines]
-    arms = bootstrap.arms(real, task, draws, seed)
+    arms = bootstrap.arms(real, run.task, run.recipe.utility.draws, run.seed("bootstrap"))
     classic = {name: interval.value for name, interval in arms.items() if name != "real"}
-    trials = []
-    for one in tried:
-        scores = [Scores.load(path) for record in one.assessments for path in record.paths("scores.npz")]
-        for number, plan in enumerate(one.plans):
-            trial = Trial(candidate=one.candidate, plan=plan, reason=one.failed)
-            if one.failed is None and one.assessments:
-                trial.gates = _privacy_gates(run, one.assessments[0])
-                broken = [gate["gate"] for gate in trial.gates if not gate["passed"]]
-                if len(scores) == len(real):
-                    merged = [Scores.merge(a, b) for a, b in zip(real, scores, strict=True)]
-                    gain = bootstrap.difference(merged, str(number), "real", task, draws, seed)
-                    trial.gain = {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
-                else:
-                    trial.reason = "no row passed the screen"
-                if broken:
-                    trial.reason = f"failed the gate {', '.join(broken)} on validation rows"
-            trials.append(trial)
+    trials = [trial for one in tried for trial in trials_of(run, real, one)]
     best, wins = pick(trials)
     return Choice(
         chosen=best if wins else None,
@@ -119,6 +117,39 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
         classic=max(classic, key=lambda name: classic[name]) if classic else "real",
         folds=len(real),
     )
+
+
+def trials_of(run: Run, real: list[Any], one: Tried) -> list[Trial]:
+    """A candidate's ways, each with its gain over `real`, the scores of real rows alone by fold."""
+    from leaven.pipelines.quality import bootstrap
+    from leaven.pipelines.quality.utility import Scores
+
+    files = [record.paths("scores.npz") for record in one.assessments]
+    scores = [Scores.load(*paths) if paths else None for paths in files]
+    found = []
+    for number, way in enumerate(one.ways):
+        trial = Trial(candidate=one.candidate, plan=way.plan, screen=way.screen, reason=one.failed)
+        pairs = [
+            Scores.merge(theirs, ours)
+            for theirs, ours in zip(real, scores, strict=False)
+            if ours is not None and str(number) in ours.arms
+        ]
+        trial.folds = len(pairs)
+        if one.failed is None and scores:
+            trial.gates = privacy_gates(run, one.assessments[0])
+            broken = [gate["gate"] for gate in trial.gates if not gate["passed"]]
+            if pairs:
+                draws, seed = run.recipe.utility.draws, run.seed("bootstrap")
+                gain = bootstrap.difference(pairs, str(number), "real", run.task, draws, seed)
+                trial.gain = {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
+            if len(pairs) < sum(str(number) in record.result["ways"] for record in one.assessments):
+                trial.reason = "no row passed the screen"
+            elif len(pairs) < len(real):
+                trial.reason = f"fell behind after {len(pairs)} of {len(real)} folds"
+            if broken:
+                trial.reason = f"failed the gate {', '.join(broken)} on validation rows"
+        found.append(trial)
+    return found
 
 
 def pick(trials: list[Trial]) -> tuple[Trial | None, bool]:
@@ -140,7 +171,7 @@ def _gain(trial: Trial, key: str) -> float:
     return trial.gain[key] if trial.gain is not None else float("-inf")
 
 
-def _privacy_gates(run: Run, first_fold: Record) -> list[dict[str, Any]]:
+def privacy_gates(run: Run, first_fold: Record) -> list[dict[str, Any]]:
     """The privacy gates, judged on validation rows."""
     asked = {name: gate for name, gate in gates.asked(run.recipe).items() if name in gates.PRIVACY}
     quality = first_fold.result["quality"]

@@ -124,6 +124,12 @@ class Amount(_Part):
     ratio: list[Annotated[float, Field(gt=0, le=1000)]] | None = Field(
         None, description="times the train rows", min_length=1
     )
+    shares: list[Literal["natural", "balanced"]] | None = Field(
+        None,
+        description="with ratio: classes as often as in train (natural), or equally often (balanced); several are "
+        "tried. Natural where a ratio is given; both where no amount is given",
+        min_length=1,
+    )
     rows: Annotated[int, Field(gt=0, le=MAX_ROWS)] | None = Field(None, description="so many in all")
     per_class: dict[str, Annotated[int, Field(gt=0, le=MAX_ROWS)]] | None = Field(
         None, description="rows per label", min_length=1
@@ -131,10 +137,10 @@ class Amount(_Part):
     balance: bool | None = Field(None, description="fill every class up to the largest")
     where: list[str] = Field(default_factory=list, description="conditions that every row meets: ['age>=60']")
 
-    @field_validator("ratio", mode="before")
+    @field_validator("ratio", "shares", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+        return [value] if isinstance(value, (int, float, str)) and not isinstance(value, bool) else value
 
     @field_validator("per_class", mode="before")
     @classmethod
@@ -146,9 +152,17 @@ class Amount(_Part):
         ways = [self.ratio, self.rows, self.per_class, self.balance or None]
         if sum(way is not None for way in ways) > 1:
             raise ValueError("give one of ratio, rows, per_class and balance, not several")
+        if self.shares is not None and any(way is not None for way in ways[1:]):
+            raise ValueError("shares goes with ratio alone")
         if not any(way is not None for way in ways):
-            self.ratio = [0.25, 1.0]
+            self.ratio = [1.0]
+            if self.shares is None and not self.where:
+                self.shares = ["natural", "balanced"]
         return self
+
+
+Agreement = Annotated[float, Field(gt=0, le=1)] | Literal["mild", "strict", False]
+LEVELS: tuple[Any, ...] = (False, "mild", "strict")  # of label agreement, that `auto` tries
 
 
 class Screen(_Part):
@@ -161,11 +175,30 @@ class Screen(_Part):
         0.01,
         description="rows this close to a train row: all categories equal, numbers within this share of their spread",
     )
-    label_agreement: Annotated[float, Field(gt=0, le=1)] | Literal[False] = Field(
-        0.1,
-        description="least P(own label) / P(likeliest label), by a classifier cross-fitted on train, "
-        "classes weighed equally; lower for a class of which over half of the real rows would be dropped",
+    label_agreement: Literal["auto"] | Agreement | list[Agreement] = Field(
+        "auto",
+        description="how well a row's label must fit its other columns, by classifiers cross-fitted on train: false, "
+        "mild, strict, or the least P(own label) / P(likeliest label); a list is tried level by level; auto: [false, "
+        "mild, strict]",
     )
+
+    @field_validator("label_agreement")
+    @classmethod
+    def _some_level(cls, value: Any) -> Any:
+        if value == []:
+            raise ValueError("is empty; name at least one level, or false")
+        return value
+
+    @property
+    def level(self) -> Any:
+        """The first level of label agreement, the only one where nothing is left to try."""
+        return self.levels()[0].label_agreement
+
+    def levels(self) -> list["Screen"]:
+        """The screens to try, each with one level of label agreement, as given; a level named twice counts once."""
+        asked = self.label_agreement
+        several = LEVELS if asked == "auto" else asked if isinstance(asked, list) else [asked]
+        return [self.model_copy(update={"label_agreement": level}) for level in dict.fromkeys(several)]
 
 
 class Utility(_Part):

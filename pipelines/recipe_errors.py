@@ -67,7 +67,9 @@ def _message(field: str, path: Where, entries: list[Any], raw: Any, model: type[
     expected = re.sub(r"^a (dictionary|valid dictionary)( or instance of \w+)?", "a mapping", expected)
     if path == ("candidates",):
         expected = "auto, or a list such as [{generator: ctgan}]"
-    if any(e["type"] == "literal_error" and e["msg"].endswith("False") for e in entries if e is not entry):
+    if path[:2] == ("screen", "label_agreement"):
+        expected = "false, mild, strict, a number above 0 and up to 1, a list of these, or auto"
+    elif any(e["type"] == "literal_error" and e["msg"].endswith("False") for e in entries if e is not entry):
         expected += ", or false"
     hint = ""
     if entry["type"] == "literal_error" and isinstance(entry["input"], str):

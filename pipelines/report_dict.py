@@ -52,13 +52,13 @@ def assemble(
         + _failed(tried, choice),
         "amounts": [
             {
-                "generator": trial.candidate.label,
+                "generator": _series(trial),
                 "amount": trial.plan.label,
                 "rows": trial.plan.rows,
                 **trial.gain,
             }
             for trial in choice.trials
-            if trial.gain
+            if trial.gain and trial.folds == choice.folds
         ],
         "folds": choice.folds,
         "columns": profile,
@@ -95,6 +95,7 @@ def _named(trial: Trial | None) -> dict[str, Any] | None:
         "generator": trial.candidate.generator,
         "parameters": trial.candidate.parameters,
         "amount": trial.plan.amount,
+        "screen": _screen(trial),
         "label": trial.candidate.label,
     }
 
@@ -103,27 +104,41 @@ def _of(tried: list[Tried], trial: Trial) -> Tried:
     return next(one for one in tried if one.candidate == trial.candidate)
 
 
+def _series(trial: Trial) -> str:
+    """What lies on one line where lift is drawn against the amount."""
+    level = _screen(trial)["label_agreement"]
+    return ", ".join(
+        str(part) for part in (trial.candidate.label, trial.plan.amount.get("shares"), level) if part
+    )
+
+
+def _screen(trial: Trial) -> dict[str, Any]:
+    """What the screen tried of this trial sets apart from its siblings."""
+    return {"label_agreement": trial.screen.label_agreement if trial.screen else None}
+
+
 def _candidate(trial: Trial, one: Tried) -> dict[str, Any]:
     quality = one.assessments[0].result["quality"] if one.assessments else {}
+    ways = [(way.plan.amount, way.screen) for way in one.ways]
+    rows, rejected = one.counts(
+        next(n for n, way in enumerate(ways) if way == (trial.plan.amount, trial.screen))
+    )
     return {
         "generator": trial.candidate.generator,
         "parameters": trial.candidate.parameters,
         "amount": trial.plan.amount,
-        "validation": {"lift": trial.gain, "gates": trial.gates, "quality": quality, "reason": trial.reason},
-        "rows": _rows(one, trial),
-        "rejected": one.reasons,
+        "screen": _screen(trial),
+        "validation": {
+            "lift": trial.gain,
+            "gates": trial.gates,
+            "quality": quality,
+            "reason": trial.reason,
+            "folds": trial.folds,
+        },
+        "rows": rows,
+        "rejected": rejected,
         "seconds": one.seconds,
         "notes": one.notes,
-    }
-
-
-def _rows(one: Tried, trial: Trial) -> dict[str, int]:
-    """Rows of this amount over all folds: it uses the first of those that were sampled for the largest amount."""
-    number = [plan.amount for plan in one.plans].index(trial.plan.amount)
-    kept = sum(record.result["rows"][number] for record in one.assessments)
-    return {
-        "sampled": round(one.rows_sampled * kept / one.rows_kept) if kept else one.rows_sampled,
-        "kept": kept,
     }
 
 

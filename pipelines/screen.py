@@ -1,6 +1,7 @@
 """Screen: drop synthetic rows that must not be used, each with its reason. One shard in memory at a time."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from leaven.generators.contract import Progress, silent
 from leaven.generators.rows import to_frame
 from leaven.generators.schema import Schema
-from leaven.pipelines.recipe import Recipe
+from leaven.pipelines.recipe import Recipe, Screen
 from leaven.pipelines.stage import digest, file_digest
 from leaven.pipelines.task import Task
 
@@ -29,6 +30,8 @@ def screen(
     out: Path,
     seed: int,
     threads: int,
+    level: Screen | None = None,
+    quotas: Sequence[tuple[int, int]] = (),
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Pass every shard through the kind's screens.
@@ -43,14 +46,18 @@ def screen(
         out: gets `kept/NNNNN.parquet`, one per shard, perhaps with no rows, and `rejected.parquet`, all columns
             and `_reason`: the first screen that a row did not pass.
         seed: of folds and samples.
-        threads: of the label classifier.
+        threads: of the label classifiers.
+        level: one of `recipe.screen.levels()`; the first one when left out.
+        quotas: (shards, rows) one after the other: of these shards no more than these rows are kept, and what comes
+            after them is not looked at. All rows are when left out.
         progress: called after each shard.
 
     Returns:
         `{"sampled": n, "kept": n, "rejected": {reason: count}, "kept_per_class": {label: count}}`.
     """
     progress(0.0, "fitting screens")
-    screens = _fitted(kind, schema, task, recipe, train, seed, threads)
+    screens = _at(level, _fitted(kind, schema, task, recipe, train, seed, threads))
+    left = [[shards_of, rows] for shards_of, rows in quotas]
     folder = out / "kept"
     folder.mkdir(parents=True, exist_ok=True)
     first = pq.read_schema(shards[0]) if shards else schema.arrow()
@@ -62,6 +69,9 @@ def screen(
             table = pq.read_table(shard)
             found = why(screens, to_frame(table, schema))
             keep = found == ""
+            if left:
+                looked_at = _within(left, keep)
+                table, found, keep = table[:looked_at], found[:looked_at], keep[:looked_at]
             passed = table.filter(pa.array(keep))
             pq.write_table(passed, folder / f"{number:05d}.parquet")
             dropped = table.filter(pa.array(~keep))
@@ -80,13 +90,26 @@ def screen(
     }
 
 
+def _within(left: list[list[int]], keep: np.ndarray) -> int:
+    """How many rows of the next shard are looked at, given what is `left` of the quotas; takes them off."""
+    while not left[0][0]:
+        del left[0]
+    left[0][0] -= 1
+    passed = np.flatnonzero(keep)
+    most = left[0][1]
+    left[0][1] = max(0, most - len(passed))
+    if len(passed) < most:
+        return len(keep)
+    return int(passed[most - 1]) + 1 if most else 0
+
+
 _last: dict[str, list[Any]] = {}
 
 
 def _fitted(
     kind: ModuleType, schema: Schema, task: Task, recipe: Recipe, train: list[Path], seed: int, threads: int
 ) -> list[Any]:
-    """The kind's screens; those of the last call again where all is the same, as in a further round."""
+    """The kind's screens; those of the last call again where all is the same, as in a further round or level."""
     asked = recipe.model_dump(mode="json", include={"screen", "constraints", "source"})
     files = [file_digest(path) for path in train]
     key = digest([kind.__name__, schema.model_dump(), task.model_dump(), asked, files, seed, threads])
@@ -95,6 +118,13 @@ def _fitted(
         _last.clear()
         _last[key] = screens
     return _last[key]
+
+
+def _at(level: Screen | None, screens: list[Any]) -> list[Any]:
+    """The screens at a level of label agreement."""
+    if level is None:
+        return screens
+    return [one.at(level.label_agreement) if hasattr(one, "at") else one for one in screens]
 
 
 def why(screens: list[Any], frame: pd.DataFrame) -> np.ndarray:

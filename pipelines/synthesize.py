@@ -1,5 +1,6 @@
 """Sample and screen until the rows that were asked for are there: rounds of shards, each screened."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +11,14 @@ import pyarrow.parquet as pq
 from leaven.generators.contract import Progress, silent
 from leaven.pipelines import stage
 from leaven.pipelines.amounts import Order, Plan, Shard, shards
-from leaven.pipelines.recipe import Candidate
+from leaven.pipelines.recipe import Candidate, Screen
 from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
 from leaven.pipelines.screen import screen
 from leaven.pipelines.stage import Record
 
 ROUNDS = 4  # a first round and up to three that make up for rejected rows
+SPARE = 1.1  # a further round asks for so many times the rows that it should take
 LEAST_YIELD = 0.05  # a lower yield is not chased: the report says how many rows are missing
 
 SampleShards = Callable[[Sequence[Shard]], Sequence[Record]]
@@ -37,6 +39,11 @@ class Made:
     seconds_screen: float = 0.0
     records: list[Record] = field(default_factory=list)
 
+    @property
+    def asked(self) -> int:
+        """Rows that were asked for."""
+        return self.rows_kept + self.missing
+
     def notes(self) -> list[str]:
         """What the report must say of these rows."""
         if not self.missing:
@@ -54,10 +61,14 @@ def synthesize(
     train: list[Path],
     *,
     part: str,
+    level: Screen | None = None,
     sample_shards: SampleShards | None = None,
     progress: Progress = silent,
 ) -> Made:
-    """The plan's rows, screened. `sample_shards` makes the shards of one round, in any order or place.
+    """The plan's rows, screened at one of the recipe's levels (the first one when left out).
+
+    All levels judge the same rows in the first round. `sample_shards` makes the shards of one round, in any order or
+    place.
 
     Raises:
         ConditionError: rows that meet a condition of the plan cannot be made.
@@ -66,13 +77,24 @@ def synthesize(
         lambda part_of: [sample(run, candidate, model, plan, s, part=part) for s in part_of]
     )
     made = Made()
-    orders = list(plan.orders)
+    level = level or run.recipe.screen.levels()[0]
+    orders, wanted = list(plan.orders), [order.rows for order in plan.orders]
     index = offset = 0
     for turn in range(ROUNDS):
         cut = shards(tuple(orders), run.recipe.shard_rows, index, offset)
         records = list(make_shards(cut))
         screened = _screen(
-            run, candidate, train, records, orders, cut, part=part, turn=turn, progress=progress
+            run,
+            candidate,
+            train,
+            records,
+            cut,
+            orders,
+            wanted,
+            level,
+            part=part,
+            turn=turn,
+            progress=progress,
         )
         sampled = [path for record in records for path in record.paths("rows.parquet")]
         if turn == 0:
@@ -86,22 +108,23 @@ def synthesize(
         made.seconds_sample += sum(record.seconds for record in records)
         made.seconds_screen += screened.seconds
         index, offset = index + len(cut), offset + sum(shard.rows for shard in cut)
-        orders = _top_up(orders, screened.result["taken_by_order"])
+        orders, wanted = _top_up(orders, wanted, screened.result["taken_by_order"])
         if not orders:
             break
     made.missing = plan.rows - made.rows_kept
     return made
 
 
-def _top_up(orders: list[Order], taken: list[int]) -> list[Order]:
-    """What to ask for in the next round, from what this round's orders kept."""
-    again = []
-    for order, kept in zip(orders, taken, strict=True):
-        short = order.rows - kept
+def _top_up(orders: list[Order], wanted: list[int], taken: list[int]) -> tuple[list[Order], list[int]]:
+    """What to ask for in the next round, and how much of it is wanted, from what this round's orders kept."""
+    again, short = [], []
+    for order, rows, kept in zip(orders, wanted, taken, strict=True):
         share = kept / order.rows
-        if short > 0 and share >= LEAST_YIELD:
-            again.append(Order(rows=short, conditions=order.conditions))
-    return again
+        if kept < rows and share >= LEAST_YIELD:
+            asked = math.ceil(min(SPARE / share, 1 / LEAST_YIELD) * (rows - kept))
+            again.append(Order(rows=asked, conditions=order.conditions))
+            short.append(rows - kept)
+    return again, short
 
 
 def _screen(
@@ -109,13 +132,17 @@ def _screen(
     candidate: Candidate,
     train: list[Path],
     records: list[Record],
-    orders: list[Order],
     cut: list[Shard],
+    orders: list[Order],
+    wanted: list[int],
+    level: Screen,
     *,
     part: str,
     turn: int,
     progress: Progress,
 ) -> Record:
+    shards_of = _shards_of(orders, cut)
+
     def make(out: Path) -> dict[str, object]:
         counts = screen(
             run.kind,
@@ -127,16 +154,18 @@ def _screen(
             out=out,
             seed=run.seed("screen", part),
             threads=run.recipe.threads,
+            level=level,
+            quotas=list(zip(shards_of, wanted, strict=True)),
             progress=progress,
         )
-        kept = [pq.read_metadata(path).num_rows for path in sorted((out / "kept").glob("*.parquet"))]
-        by_order = _by_order(orders, cut, kept)
-        return {**counts, "taken_by_order": by_order}
+        kept = iter([pq.read_metadata(path).num_rows for path in sorted((out / "kept").glob("*.parquet"))])
+        return {**counts, "taken_by_order": [sum(next(kept) for _ in range(count)) for count in shards_of]}
 
     config = {
-        "screen": run.recipe.screen.model_dump(mode="json"),
+        "screen": level.model_dump(mode="json"),
         "constraints": run.lineage["constraints"],
         "orders": [order.model_dump(mode="json") for order in orders],
+        "wanted": wanted,
         "seed": run.seed("screen", part),
         "threads": run.recipe.threads,
     }
@@ -146,14 +175,13 @@ def _screen(
     return stage.run(run.work, name, inputs=inputs, config=config, make=make)
 
 
-def _by_order(orders: list[Order], cut: list[Shard], kept: list[int]) -> list[int]:
-    """Rows kept for each order: shards stand in the order of their orders."""
-    taken, position = [], 0
+def _shards_of(orders: list[Order], cut: list[Shard]) -> list[int]:
+    """How many shards each order has: they stand in the order of their orders."""
+    counts, position = [], 0
     for order in orders:
-        left, count = order.rows, 0
+        start, left = position, order.rows
         while left > 0:
             left -= cut[position].rows
-            count += kept[position]
             position += 1
-        taken.append(count)
-    return taken
+        counts.append(position - start)
+    return counts

@@ -144,14 +144,8 @@ def candidates(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     for one in report.get("candidates") or []:
         validation = one.get("validation") or {}
         lift = validation.get("lift") if isinstance(validation.get("lift"), Mapping) else None
-        same = {key: one.get(key) for key in ("generator", "parameters", "amount")}
-
-        def matches(other: Any, same: Mapping[str, Any] = same) -> bool:
-            return isinstance(other, Mapping) and all(
-                (other.get(key) or None) == (same[key] or None) for key in same
-            )
-
-        status = "chosen" if matches(chosen) else "best, but not chosen" if matches(certified) else ""
+        best = "best, but not chosen" if words.same(one, certified) else ""
+        status = "chosen" if words.same(one, chosen) else best
         reason = validation.get("reason") or one.get("reason") or ""
         if not reason and lift and status != "chosen":
             beyond = lift["value"] > (lift.get("se") or 0)
@@ -160,7 +154,7 @@ def candidates(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         found.append(
             {
                 "label": words.label(one),
-                "amount": words.amount(one.get("amount")),
+                "amount": words.way(one),
                 "sampled": rows.get("sampled"),
                 "kept": rows["kept"] / rows["sampled"] if rows.get("sampled") else None,
                 "seconds": sum((one.get("seconds") or {}).values()) or None,

@@ -132,12 +132,34 @@ def amount(value: Any) -> str:
     parts = {key: inside for key, inside in value.items() if inside not in (None, [], False)}
     if parts.get("ratio") is not None:
         ratio = parts["ratio"]
-        return f"{' or '.join(f'{r:g}' for r in ratio) if isinstance(ratio, list) else f'{ratio:g}'} × the real rows"
+        times = " or ".join(f"{r:g}" for r in ratio) if isinstance(ratio, list) else f"{ratio:g}"
+        return f"{times} × the real rows" + (
+            ", classes balanced" if parts.get("shares") == "balanced" else ""
+        )
     if parts.get("rows") is not None:
         return f"{count(parts['rows'])} rows"
     if parts.get("per_class"):
         return ", ".join(f"{count(rows)} of {name}" for name, rows in parts["per_class"].items())
     return "every class filled up to the largest" if parts.get("balance") else "–"
+
+
+def level(one: Mapping[str, Any]) -> str:
+    """How strict the label screen was that a candidate's rows passed; nothing where it was off or is not known."""
+    found = (one.get("screen") or {}).get("label_agreement")
+    return "" if found in (None, False) else f"labels screened: {found}"
+
+
+def way(one: Mapping[str, Any]) -> str:
+    """Amount and screen of a candidate: `1 × the real rows, labels screened: strict`."""
+    return ", ".join(part for part in (amount(one.get("amount")), level(one)) if part)
+
+
+def same(one: Mapping[str, Any], other: Any) -> bool:
+    """Whether both name one candidate, with one amount and screen."""
+    keys = ("generator", "parameters", "amount", "screen")
+    return isinstance(other, Mapping) and all(
+        (one.get(key) or None) == (other.get(key) or None) for key in keys
+    )
 
 
 def metric(report: Mapping[str, Any]) -> str:
@@ -192,7 +214,7 @@ def why_none(report: Mapping[str, Any]) -> str:
     best = report.get("certified") or {}
     for one in report.get("candidates") or []:
         reason = (one.get("validation") or {}).get("reason")
-        if reason and label(one) == label(best) and one.get("amount") == best.get("amount"):
+        if reason and same(one, best):
             return f"{label(best)} {reason}"
     return "on validation rows, no candidate beat real rows alone"
 
@@ -203,7 +225,7 @@ def measured(report: Mapping[str, Any]) -> str:
     if not isinstance(best, Mapping):
         return ""
     which = "Measured here is the best candidate" if nothing_chosen(report) else "The rows were made by"
-    return f"{which}{',' if nothing_chosen(report) else ''} {label(best)}: {amount(best.get('amount'))}."
+    return f"{which}{',' if nothing_chosen(report) else ''} {label(best)}: {way(best)}."
 
 
 def answer(report: Mapping[str, Any]) -> str:

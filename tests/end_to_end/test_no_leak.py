@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from end_to_end import planted
 
-from leaven.pipelines import amounts
 from leaven.pipelines.assess import assess, baseline, class_counts
 from leaven.pipelines.choose import Tried, choose
 from leaven.pipelines.fit import fit
@@ -14,6 +13,7 @@ from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.run import Run
 from leaven.pipelines.split import fold_paths, split
 from leaven.pipelines.synthesize import synthesize
+from leaven.pipelines.ways import ways
 
 
 @pytest.mark.slow
@@ -42,13 +42,19 @@ def test_everything_before_certify_works_without_test_rows(tmp_path: Path) -> No
         train, held_out = fold_paths(parts, 0)
         base = baseline(run, train, held_out, fold=0)
         tried = Tried(run.candidates(300)[0])
-        plans = amounts.plans(recipe.amount, run.schema, run.task, class_counts(run, train))
+        asked = ways(recipe, run.schema, run.task, class_counts(run, train))
         model = fit(run, tried.candidate, train, part="fold0", seconds=60)
-        made = synthesize(run, tried.candidate, model, plans[-1], train, part="fold0")
-        record = assess(run, tried.candidate, plans, made, train, held_out, fold=0, role="sampler")
-        tried.add(plans, model, made, record)
+        made = [
+            synthesize(run, tried.candidate, model, way.plan, train, part="fold0", level=way.screen)
+            for way in asked
+        ]
+        numbered = dict(enumerate(zip(asked, made, strict=True)))
+        record = assess(run, tried.candidate, numbered, train, held_out, fold=0, role="sampler")
+        tried.add(asked, model, made, record)
         choice = choose(run, [base], [tried])
-        digests.append([model.digest, *(part.digest for part in made.records), choice.model_dump_json()])
+        digests.append(
+            [model.digest, *(part.digest for one in made for part in one.records), choice.model_dump_json()]
+        )
     assert digests[0] == digests[1]
 
 

@@ -21,6 +21,21 @@ def test_ratios_are_tried_from_small_to_large() -> None:
     assert found[0].amount == {"ratio": 0.25}
 
 
+def test_shares_are_tried_beside_each_other() -> None:
+    natural, balanced = plans(Amount(), SCHEMA, TASK, COUNTS)
+    assert natural.amount == {"ratio": 1.0} and natural.rows == 100 and natural.nested
+    assert balanced.amount == {"ratio": 1.0, "shares": "balanced"} and not balanced.nested
+    assert [(order.rows, str(order.conditions[0])) for order in balanced.orders] == [(50, "y=a"), (50, "y=b")]
+
+
+def test_a_ratio_keeps_natural_shares_unless_asked_otherwise() -> None:
+    assert [plan.label for plan in plans(Amount(ratio=[0.5]), SCHEMA, TASK, COUNTS)] == ["ratio 0.5"]
+    both = Amount(ratio=[0.5], shares="balanced")  # type: ignore[arg-type]
+    assert [plan.label for plan in plans(both, SCHEMA, TASK, COUNTS)] == ["ratio 0.5 balanced"]
+    even = plans(Amount(), SCHEMA, TASK, {"a": 52, "b": 48})
+    assert [plan.label for plan in even] == ["ratio 1.0"], "equal classes are balanced as they are"
+
+
 def test_balance_fills_up_to_the_largest_class() -> None:
     (plan,) = plans(Amount(balance=True), SCHEMA, TASK, COUNTS)
     assert [(order.rows, str(order.conditions[0])) for order in plan.orders] == [(80, "y=b")]

@@ -44,7 +44,8 @@ def test_a_recipe_with_everything(folder: Path) -> None:
 
 def test_defaults_and_overrides(folder: Path) -> None:
     path = write(folder, BASE)
-    assert load_recipe(path)[0].amount.ratio == [0.25, 1.0]
+    amount = load_recipe(path)[0].amount
+    assert amount.ratio == [1.0] and amount.shares == ["natural", "balanced"]
     changes = [
         "split.seed=9",
         "amount.ratio=[0.5]",
@@ -78,6 +79,10 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "ratio 0": ("amount: {ratio: 0}", ["line 4", "amount.ratio", "found 0", "greater than 0"]),
     "ratio negative": ("amount: {ratio: [0.5, -1]}", ["amount.ratio.1", "found -1", "greater than 0"]),
     "ratio 1e12": ("amount: {ratio: 1e12}", ["amount.ratio", "less than or equal to 1000"]),
+    "shares of rows": ("amount: {rows: 5, shares: balanced}", ["amount", "shares goes with ratio alone"]),
+    "unknown shares": ("amount: {ratio: 1, shares: even}", ["amount.shares", "even"]),
+    "no level": ("screen: {label_agreement: []}", ["screen.label_agreement", "is empty"]),
+    "unknown level": ("screen: {label_agreement: lax}", ["screen.label_agreement", "lax", "strict"]),
     "ratio nan": ("amount: {ratio: .nan}", ["amount.ratio", "nan"]),
     "rows negative": ("amount: {rows: -5}", ["amount.rows", "-5"]),
     "two amounts": ("amount: {rows: 5, ratio: 1}", ["amount", "one of ratio, rows"]),

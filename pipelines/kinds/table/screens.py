@@ -22,7 +22,7 @@ from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.task import Task
 
 NEAR_ROWS = 1_000_000  # train rows that near copies are looked for among; a sample of larger tables
-LABEL_ROWS = 50_000  # train rows that the label classifier learns from
+LABEL_ROWS = 20_000  # train rows that the label classifiers learn from
 
 
 class Screen(Protocol):
@@ -37,7 +37,10 @@ class Screen(Protocol):
 def make(
     schema: Schema, task: Task, recipe: Recipe, *, train: Sequence[Path], seed: int, threads: int
 ) -> list[Screen]:
-    """The screens that the recipe leaves on, fitted on train, the cheap ones first."""
+    """The screens that the recipe leaves on, fitted on train, the cheap ones first.
+
+    The label screen stands at the first of the recipe's levels; `at` gives it at another one.
+    """
     rows, asked = Rows(list(train), schema), recipe.screen
     screens: list[Screen] = []
     if asked.type_and_range:
@@ -49,18 +52,10 @@ def make(
     if asked.near_copies is not False:
         near = rows.frame(NEAR_ROWS, seed=derive(seed, "near_copies"))
         screens.append(Near(schema, near, asked.near_copies))
-    if asked.label_agreement is not False:
+    if [one.label_agreement for one in asked.levels()] != [False]:
         known = rows.frame(LABEL_ROWS, seed=derive(seed, "label_agreement"))
-        screens.append(
-            LabelAgreement(
-                schema,
-                task,
-                known,
-                threshold=asked.label_agreement,
-                seed=derive(seed, "label_agreement"),
-                threads=threads,
-            )
-        )
+        seeds = {"seed": derive(seed, "label_agreement"), "threads": threads}
+        screens.append(LabelAgreement(schema, task, known, threshold=asked.level, **seeds))
     return screens
 
 
