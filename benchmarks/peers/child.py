@@ -123,7 +123,7 @@ def house_types(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
     What can't be read as the column's type is missing.
     """
-    made = {}
+    made: dict[str, Any] = {}
     for column in schema:
         values = frame[column.name]
         if column.type in ("number", "integer"):
