@@ -36,7 +36,7 @@ from leaven.pipelines.recipe import seconds
 
 CONTROLS = ("bootstrap", "independent_columns")
 SHELF = ("smote", "gaussian_copula", "tvae", "ctgan", "copula_gan")
-GRACE = 30.0  # seconds beyond the limit for those that end by themselves
+GRACE = 60.0  # seconds beyond the limit for those that end by themselves
 
 
 def asked_for(generator: str, seed: int, options: argparse.Namespace) -> Asked:

@@ -1,5 +1,6 @@
 """MOSTLY AI's engine (TabularARGN) with its defaults; the time limit is its own `max_training_time`."""
 
+import time
 from typing import Any
 
 import torch
@@ -9,8 +10,10 @@ from mostlyai.engine import TabularARGN, set_random_state
 
 def fit(request: Request) -> tuple[Any, dict[str, Any]]:
     torch.set_num_threads(request.threads)
+    begun = time.monotonic()
     settings = {"max_training_time": request.limit / 60, "random_state": request.seed}
-    return TabularARGN(**settings | request.parameters).fit(request.frame()), {}
+    model = TabularARGN(**settings | request.parameters).fit(request.frame())
+    return model, {"stopped_by": "budget" if time.monotonic() - begun >= request.limit else "done"}
 
 
 def sample(model: Any, count: int, seed: int, request: Request) -> Any:
