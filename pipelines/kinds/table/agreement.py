@@ -15,9 +15,10 @@ from leaven.generators.schema import Schema
 from leaven.pipelines.kinds.table.ensemble import Ensemble
 from leaven.pipelines.task import Task
 
-# Share of the real rows of a class, asked out of fold, that each level lets pass. Letting 95 % pass let nearly all rows
-# of a copula pass too, and its lift on adult cut to 30 rows of the minority fell from +0.007 to -0.062 ROC AUC.
-PASSING = {"mild": 0.75, "strict": 0.5}
+# Share of the real rows of a class, asked out of fold, that reach the confidence, and that stay below the uncertainty,
+# of each level. Letting 95 % pass let nearly all rows of a copula pass too, and its lift on adult cut to 30 rows of the
+# minority fell from +0.007 to -0.062 ROC AUC.
+PASSING = {"mild": (0.75, 0.9), "strict": (0.5, 0.75)}
 PASSING_LOWERED = 0.5  # where a number is given as the threshold
 
 Level = float | str | bool
@@ -26,10 +27,10 @@ Level = float | str | bool
 class LabelAgreement:
     """Lets rows pass by level:
 
-    - `mild` and `strict` compare a row's *certainty* with that of the real rows of its class, asked out of fold: at
-      least that which three quarters, or half, of them reach. Certainty is confidence less uncertainty: the mean of
-      P(own label) over the kinds of classifiers, minus their standard deviation. For regression it is exp(-r² / 2σ²) of
-      the residual r and the error out of fold σ, likewise.
+    - `mild` and `strict` compare a row with the real rows of its class, asked out of fold. Its confidence, the mean of
+      P(own label) over the kinds of classifiers, must be that of three quarters, or half, of them; its uncertainty, the
+      standard deviation between the kinds, at most that of 90 %, or three quarters, of them. For regression the same of
+      exp(-r² / 2σ²), of the residual r and the error out of fold σ.
     - A number is the least P(own label) / P(likeliest label), lowered for a class until half of its real rows pass:
       an ensemble that saw few rows of a class doubts every row of it.
     - False lets all pass.
@@ -54,8 +55,11 @@ class LabelAgreement:
 
     def reasons(self, frame: pd.DataFrame) -> np.ndarray:
         """Why each row must go, object (rows,); empty text where it may stay."""
-        passed = self.level is False or not len(frame) or self._judge().passed(frame, self.level)
-        return np.where(passed, "", np.full(len(frame), self.name)).astype(object)
+        if self.level is False or not len(frame):
+            return np.full(len(frame), "", dtype=object)
+        sure, certain = self._judge().passed(frame, self.level)
+        unsure = np.where(certain, "", f"{self.name}: uncertain")
+        return np.where(sure, unsure, self.name).astype(object)
 
 
 class _Judge:
@@ -70,31 +74,32 @@ class _Judge:
         self._codes = (
             labels[asked].astype(int) if task.type == "classification" else np.zeros(asked.sum(), int)
         )
-        self._real = {
-            relative: self._scores(unseen[:, asked], labels[asked], relative=relative)
-            for relative in (False, True)
-        }
+        self._real = self._scores(unseen[:, asked], labels[asked])
 
-    def passed(self, frame: pd.DataFrame, level: Level) -> np.ndarray:
-        """Which rows pass, bool (rows,)."""
+    def passed(self, frame: pd.DataFrame, level: Level) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows' labels agree, and which are certain, both bool (rows,)."""
         if not self._ensemble.known:
-            return np.ones(len(frame), bool)
+            return np.ones(len(frame), bool), np.ones(len(frame), bool)
         labels = self._ensemble.labels_of(frame)
         regression = self._task.type == "regression"
         known = np.isfinite(labels) if regression else labels >= 0
-        relative = not isinstance(level, str)
-        scores = np.zeros(len(frame))
-        scores[known] = self._scores(self._ensemble.says(frame[known]), labels[known], relative=relative)
+        relative, own, spread = np.zeros((3, len(frame)))
+        relative[known], own[known], spread[known] = self._scores(
+            self._ensemble.says(frame[known]), labels[known]
+        )
         codes = np.where(known & (not regression), labels, 0).astype(int)
-        return known & (scores >= self._least(level)[codes])
+        if not isinstance(level, str):
+            least = np.minimum(float(level), self._reached(0, 1 - PASSING_LOWERED, float(level)))
+            return known & (relative >= least[codes]), np.ones(len(frame), bool)
+        passing, certain = PASSING[level]
+        sure = known & (own >= self._reached(1, 1 - passing, np.inf)[codes])
+        return sure, spread <= self._reached(2, certain, -np.inf)[codes]
 
-    def _least(self, level: Level) -> np.ndarray:
-        """The least score of each class, (classes,), or (1,) for regression."""
-        relative = not isinstance(level, str)
-        passing, most = (PASSING_LOWERED, float(level)) if relative else (PASSING[str(level)], np.inf)
-        found = np.full(max(len(self._task.classes), 1), most)
+    def _reached(self, score: int, share: float, otherwise: float) -> np.ndarray:
+        """The quantile of a score over the real rows of each class, (classes,), or (1,) for regression."""
+        found = np.full(max(len(self._task.classes), 1), otherwise)
         for code in np.unique(self._codes):
-            found[code] = min(most, np.quantile(self._real[relative][self._codes == code], 1 - passing))
+            found[code] = np.quantile(self._real[score][self._codes == code], share)
         return found
 
     def _error(self) -> float:
@@ -103,17 +108,15 @@ class _Judge:
             return 0.0
         return float(np.sqrt(np.nanmean((self._ensemble.unseen.mean(axis=0) - self._ensemble.labels) ** 2)))
 
-    def _scores(self, says: np.ndarray, labels: np.ndarray, *, relative: bool) -> np.ndarray:
-        """How well labels agree with what an ensemble says, (rows,): relative to the likeliest label, or certainty."""
+    def _scores(self, says: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """How labels agree with what an ensemble says, (3, rows): relative to the likeliest label; confidence;
+        uncertainty."""
         if self._task.type == "regression":
             # A target that is known exactly has no error to measure residuals by.
             sigma = self._sigma or np.finfo(float).tiny
             middle = np.exp(-((labels - says.mean(axis=0)) ** 2) / (2 * sigma**2))
             own = np.exp(-((labels - says) ** 2) / (2 * sigma**2))
-            return middle if relative else own.mean(axis=0) - own.std(axis=0)
+            return np.stack([middle, own.mean(axis=0), own.std(axis=0)])
         rows, codes = np.arange(len(labels)), labels.astype(int)
-        if relative:
-            shares = says.mean(axis=0)
-            return shares[rows, codes] / shares.max(axis=1)
-        own = says[:, rows, codes]
-        return own.mean(axis=0) - own.std(axis=0)
+        shares, own = says.mean(axis=0), says[:, rows, codes]
+        return np.stack([shares[rows, codes] / shares.max(axis=1), own.mean(axis=0), own.std(axis=0)])

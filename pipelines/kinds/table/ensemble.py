@@ -15,7 +15,7 @@ from leaven.pipelines.threads import limited
 
 FOLDS = 5
 KINDS: tuple[Uses, ...] = ("linear", "tree", "tree")  # linear, forest, boosted: what their matrix is
-TREES, ROUNDS = 40, 50  # of a member: the mean over all members is what counts
+TREES, ROUNDS = 30, 50  # of a member: the mean over all members is what counts
 
 
 class Ensemble:
