@@ -1,14 +1,15 @@
 """Learning curves of lift: what the default recipe, single generators and the classic ways add to few real rows.
 
     python benchmarks/table_lift.py --data FOLDER [--datasets adult …] [--cells n_50 minority_10 …] [--seeds 10]
-                                    [--arms controls leaven smote …] [--slow ctgan tvae] [--slow-seeds 3]
+                                    [--arms controls leaven smote …] [--slow ctgan mostlyai_engine …] [--slow-seeds 3]
                                     [--workers 2] [--minutes 50] [--out DIR] [--only-print]
 
 FOLDER holds adult_train, adult_test, shoppers, mammography, german_credit and phoneme as .csv.gz. A cell is a table
 cut to n rows, or to so many rows of its minority; a seed draws its rows, the test rows, the generators and the
 learners anew. Arms: `controls` are real rows twice and the classic ways; `leaven` is the default recipe, choosing as
 the pipeline does, `none` included; a generator's name is that generator always used, at each of the default amounts,
-with the default screens. Lift is the score on test rows minus that of the real rows alone under the same seeds.
+with the least of the default screens; peers from environments of their own (benchmarks/peers/venvs.py) as they come,
+as many rows as real ones. Lift is the score on test rows minus that of the real rows alone under the same seeds.
 
 Seed by seed over all cells, so that what is there after a stop is a benchmark with fewer seeds; the slow generators
 come last. One file for each cell and seed under DIR/table_lift; what is there and was made by the same code is not
@@ -25,7 +26,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lift import cells, unit
+from lift import cells, stages, unit
 from lift.cells import CELLS, DATASETS, NotRun
 
 SLOW = ("ctgan", "tvae", "copula_gan")
@@ -60,7 +61,7 @@ def finished(path: Path, arms: Sequence[str]) -> bool:
         record = json.loads(path.read_text())
     except (OSError, ValueError):
         return False
-    return record["code"] == unit.code() and record["asked"] == list(arms)
+    return record["code"] == stages.code() and record["asked"] == list(arms)
 
 
 def one(job: Job, asked: unit.Asked, folder: Path) -> tuple[Job, str]:
@@ -86,7 +87,9 @@ def limit_threads() -> None:
 
 def run(options: argparse.Namespace, folder: Path) -> None:
     """Measure what is missing, until the minutes are over."""
-    asked = unit.Asked(options.data.resolve(), options.repeats, options.draws, options.fit)
+    asked = unit.Asked(
+        options.data.resolve(), options.repeats, options.fit, options.venvs.resolve(), options.recipe
+    )
     todo = [job for job in jobs(options) if not finished(job.path(folder), job.arms)]
     for job in list(todo):
         if reason := not_run(asked.data, job.dataset, job.cell):
@@ -128,7 +131,7 @@ def not_run(data: Path, dataset: str, cell: str) -> str:
 def records(folder: Path, any_code: bool) -> tuple[list[dict[str, Any]], int]:
     """Those of this code (or of any), and how many of other code were left out."""
     found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    own = [record for record in found if any_code or record["code"] == unit.code()]
+    own = [record for record in found if any_code or record["code"] == stages.code()]
     return own, len(found) - len(own)
 
 
@@ -144,10 +147,9 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=[unit.CONTROLS, unit.DEFAULT, *quick])
     parser.add_argument("--slow", nargs="*", default=["ctgan", "tvae"], help="generators with fewer seeds")
     parser.add_argument("--slow-seeds", type=int, default=3)
-    parser.add_argument(
-        "--repeats", type=int, default=2, help="seeds of a random learner, in one cell and seed"
-    )
-    parser.add_argument("--draws", type=int, default=200, help="bootstrap draws of the choice")
+    parser.add_argument("--repeats", type=int, default=1, help="seeds of a random learner on test rows")
+    parser.add_argument("--recipe", type=json.loads, default={}, help="JSON: what is not default")
+    parser.add_argument("--venvs", type=Path, default=unit.Asked.venvs, help="environments of peers")
     parser.add_argument("--fit", type=float, default=60.0, help="seconds that a fit may take")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no cell after so many")

@@ -80,7 +80,7 @@ def _panel(
             )
         else:
             style = {
-                "linestyle": "--" if arm.endswith(" 0.25") else "-",
+                "linestyle": "--" if arm.endswith("balanced") else "-",
                 "marker": "x" if ":" in arm else ".",
             }
             (lines[arm],) = axes.plot(xs, ys, color=colours[_family(arm)], linewidth=1.0, alpha=0.85, **style)

@@ -15,7 +15,10 @@ from lift.cells import CELLS, DATASETS, kind_and_size, low
 LEVEL = 0.05
 DEFAULT = "leaven"
 OWN = ("leaven", "real")  # not single arms to compare with
-PEERS = ("gaussian_copula", "ctgan", "tvae", "copula_gan", "smote", "classic: smote", "mostly")
+PEERS = (
+    *("gaussian_copula", "ctgan", "tvae", "copula_gan", "smote", "classic: smote"),
+    *("mostlyai_engine", "arf", "unmasking_trees", "forest_diffusion"),
+)
 
 Cell = tuple[str, str]
 
@@ -172,9 +175,7 @@ def _none(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name, of in (("low", [r for r in told if low(r["cell"])]), ("all", told)):
         chosen: dict[str, int] = defaultdict(int)
         for record in of:
-            best = record["leaven"]["best"]
-            label = record["leaven"]["chosen"]
-            chosen[f"{label} {_amount(best)}" if label else "none"] += 1
+            chosen[record["leaven"]["chosen"] or "none"] += 1
         made[name] = {
             "share": chosen["none"] / len(of) if of else None,
             "runs": len(of),
@@ -185,10 +186,6 @@ def _none(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         by_cell[f"{record['dataset']}/{record['cell']}"].append(record["leaven"]["chosen"] is None)
     made["by_cell"] = {cell: float(np.mean(values)) for cell, values in by_cell.items()}
     return made
-
-
-def _amount(trial: Mapping[str, Any]) -> str:
-    return " ".join(f"{key} {value}" for key, value in trial["amount"].items())
 
 
 def _real(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:

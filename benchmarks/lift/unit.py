@@ -5,19 +5,23 @@ diversity, worth, panels, release, and the classic arms in the folds. Privacy ga
 """
 
 import functools
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
+from peers import child, venvs
 
+from leaven.generators.contract import silent
 from leaven.generators.errors import ConditionError
-from leaven.pipelines import kinds, stage
+from leaven.generators.rows import to_arrow
+from leaven.pipelines import kinds
 from leaven.pipelines.amounts import plans
 from leaven.pipelines.assess import class_counts, first, score
 from leaven.pipelines.choose import Choice, Trial, Tried, choose
@@ -26,8 +30,10 @@ from leaven.pipelines.quality.utility import Arm, Duplicate
 from leaven.pipelines.recipe import Candidate, Recipe
 from leaven.pipelines.run import Run
 from leaven.pipelines.split import split
+from leaven.pipelines.stage import Record
 from lift import cells
 from lift.cells import Dataset
+from lift.stages import code, commit, stages_alone, without_classics
 
 SETTINGS: dict[str, Any] = {"threads": 1, "device": "cpu"}
 CONTROLS, DEFAULT = "controls", "leaven"
@@ -39,15 +45,17 @@ class Asked:
 
     Attributes:
         data: folder of the tables.
-        repeats: seeds of a learner that is random, in the choice and on test rows.
-        draws: bootstrap draws of the choice.
+        repeats: seeds of a learner that is random, on test rows; the choice takes those of the default recipe.
         fit: seconds that one fit of a generator may take.
+        venvs: folder of the environments of peers that are not in Leaven's own (see `peers.venvs`).
+        recipe: what is not as in the default recipe.
     """
 
     data: Path
-    repeats: int = 2
-    draws: int = 200
+    repeats: int = 1
     fit: float = 60.0
+    venvs: Path = Path("benchmarks/results/venvs")
+    recipe: dict[str, Any] = field(default_factory=dict)
 
 
 def measure(asked: Asked, dataset: Dataset, cell: str, seed: int, arms: Iterable[str]) -> dict[str, Any]:
@@ -66,7 +74,7 @@ def measure(asked: Asked, dataset: Dataset, cell: str, seed: int, arms: Iterable
     """
     begun, worked = time.monotonic(), time.process_time()
     drawn, test = cells.draw(asked.data, dataset, cell, seed)
-    with tempfile.TemporaryDirectory(prefix="lift-") as folder, _lean():
+    with tempfile.TemporaryDirectory(prefix="lift-") as folder, stages_alone():
         bench = _Bench.start(asked, dataset, drawn, test, seed, Path(folder))
         for name in arms:
             bench.add(name)
@@ -77,7 +85,7 @@ def measure(asked: Asked, dataset: Dataset, cell: str, seed: int, arms: Iterable
         "seed": seed,
         "code": code(),
         "commit": commit(),
-        "settings": {"repeats": asked.repeats, "draws": asked.draws, "fit": asked.fit},
+        "settings": {"repeats": asked.repeats, "fit": asked.fit, "recipe": asked.recipe},
         "metric": bench.run.task.metric,
         "rows": {"real": len(drawn), "test": len(test)}
         | {f"real {k}": int(v) for k, v in drawn[dataset.target].value_counts().items()},
@@ -92,9 +100,11 @@ def measure(asked: Asked, dataset: Dataset, cell: str, seed: int, arms: Iterable
 class _Bench:
     """The arms of one cell and seed, while they are made."""
 
-    def __init__(self, run: Run, trials: Any, real: list[Path], frame: pd.DataFrame, test: pd.DataFrame):
-        self.run, self.trials, self.real, self.frame, self.test = run, trials, real, frame, test
-        self.arms = {"real": Arm("real", [frame])}
+    def __init__(self, asked: Asked, trials: Any, parts: Record):
+        self.asked, self.trials, self.run = asked, trials, trials.run
+        self.real = [parts.path("train.parquet"), parts.path("validation.parquet")]
+        self.frame, self.test = self.run.frame(*self.real), self.run.frame(parts.path("test.parquet"))
+        self.arms = {"real": Arm("real", [self.frame])}
         self.told: dict[str, Any] | None = None
         self.failed: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
@@ -116,18 +126,16 @@ class _Bench:
                 "source": {"kind": "table", "path": "real.csv", "columns": types},
                 "task": {"target": dataset.target, "positive": positive},
                 "split": {"test_path": "test.csv", "seed": seed},
-                "utility": {"repeats": asked.repeats, "draws": asked.draws},
                 "budget": {"fit": asked.fit},
                 **SETTINGS,
+                **asked.recipe,
             }
         )
         source = ingest(recipe, folder, folder / "work")
         run = Run.start(recipe, folder / "work", source, time.time())
         parts = split(recipe, source, run.work)
         tried = [Tried(candidate) for candidate in run.candidates(parts.result["rows"]["train"])]
-        trials = Trials(run, Workers(1, threads=1), parts, tried)
-        real = [parts.path("train.parquet"), parts.path("validation.parquet")]
-        return cls(run, trials, real, run.frame(*real), run.frame(parts.path("test.parquet")))
+        return cls(asked, Trials(run, Workers(1, threads=1), parts, tried), parts)
 
     def add(self, name: str) -> None:
         """Make one arm, or a group of them."""
@@ -136,6 +144,8 @@ class _Bench:
             self._controls()
         elif name == DEFAULT:
             self._default()
+        elif name in venvs.PEERS:
+            self._peer(name)
         else:
             self._single(name)
         self.seconds[name] = time.monotonic() - begun
@@ -158,13 +168,34 @@ class _Bench:
             trial = Trial(candidate=Candidate(generator=generator), plan=plan)
             self._made(name, Choice(chosen=trial, best=trial, trials=[trial], classic="real", folds=0))
 
+    def _peer(self, peer: str) -> None:
+        """A generator from an environment of its own: as many rows as real ones, as it gives them, not screened."""
+        of, train = venvs.PEERS[peer], self.run.work / "real.parquet"
+        pq.write_table(to_arrow(self.frame, self.run.schema), train)
+        table = SimpleNamespace(train=train, task=self.run.task, schema=self.run.schema)
+        asked = child.Asked(
+            peer,
+            self.run.seed(peer),
+            self.asked.fit,
+            threads=1,
+            python=venvs.python_of(peer, self.asked.venvs),
+            worker=of.worker,
+            grace=self.asked.fit if of.told else 0.0,
+        )
+        name = f"{peer} ratio 1.0"
+        made = child.fitted(table, asked, len(self.frame))  # type: ignore[arg-type]
+        if made.synthetic is None:
+            self.failed[name] = made.status
+        else:
+            self.arms[name] = Arm(name, [self.frame, made.synthetic])
+
     def _default(self) -> None:
         """The pipeline's choice. `leaven: best` is what it would certify, also where `none` was chosen."""
-        with _without_classics():
+        with without_classics():
             self.trials.in_folds()
         choice = choose(self.run, self.trials.baselines, self.trials.tried)
         self.told = {
-            "chosen": choice.chosen.candidate.label if choice.chosen else None,
+            "chosen": _told(choice.chosen)["label"] if choice.chosen else None,
             "folds": choice.folds,
             "trials": [_told(trial) for trial in choice.trials],
             "best": _told(choice.best) if choice.best else None,
@@ -201,7 +232,9 @@ class _Bench:
         for name, arm in self.arms.items():
             key = name if arm.resample or arm.class_weight else tuple(_content(frame) for frame in arm.frames)
             same[name] = seen.setdefault(key, name)
-        scores = score(self.run, [self.arms[name] for name in seen.values()], self.frame, self.test, _silent)
+        utility = self.run.recipe.utility.model_copy(update={"repeats": self.asked.repeats})
+        run = replace(self.run, recipe=self.run.recipe.model_copy(update={"utility": utility}))
+        scores = score(run, [self.arms[name] for name in seen.values()], self.frame, self.test, silent)
         found = {}
         as_auc = replace(scores, metric="roc_auc")
         for name, of in same.items():
@@ -222,45 +255,19 @@ class _Bench:
 
 
 def _told(trial: Trial) -> dict[str, Any]:
-    told = trial.model_dump(mode="json", exclude={"gates", "plan"})
-    return told | {"amount": trial.plan.amount, "rows": trial.plan.rows}
+    """A trial for the record: what it is, what it gained in the folds, why it cannot be chosen."""
+    told = trial.model_dump(mode="json", exclude={"gates", "plan", "screen"})
+    level = getattr(trial, "screen", None)
+    return told | {
+        "amount": trial.plan.amount,
+        "rows": trial.plan.rows,
+        "label": f"{trial.candidate.label} {trial.plan.label}"
+        + (f", {level.label_agreement}" if level else ""),
+    }
 
 
 def _content(frame: pd.DataFrame) -> int:
     return hash(tuple(pd.util.hash_pandas_object(frame, index=False)))
-
-
-def _silent(share: float, text: str) -> None:
-    pass
-
-
-class _lean:
-    """While it lasts, stages are plain calls without Prefect, and quality is privacy alone."""
-
-    def __enter__(self) -> None:
-        from leaven.flows.tasks import Stage
-
-        kind = kinds.get("table")
-        self.kept = [(Stage, "__call__"), (kind, "fidelity"), (kind, "diversity")]
-        self.were = [getattr(owner, name) for owner, name in self.kept]
-        Stage.__call__ = lambda self, *args, **options: self.function(*args, **options)  # type: ignore[method-assign]
-        kind.fidelity = kind.diversity = lambda *args, **options: {}  # type: ignore[attr-defined]
-
-    def __exit__(self, *_: object) -> None:
-        for (owner, name), was in zip(self.kept, self.were, strict=True):
-            setattr(owner, name, was)
-
-
-class _without_classics:
-    """While it lasts, folds have no classic arms: the choice only names the best of them for a report."""
-
-    def __enter__(self) -> None:
-        self.kind = kinds.get("table")
-        self.was = self.kind.classic_arms
-        self.kind.classic_arms = lambda *args, **options: []  # type: ignore[attr-defined]
-
-    def __exit__(self, *_: object) -> None:
-        self.kind.classic_arms = self.was  # type: ignore[attr-defined]
 
 
 @functools.lru_cache
@@ -280,31 +287,6 @@ def _types(data: Path, dataset: Dataset) -> tuple[dict[str, str], str]:
         )
         schema = load_schema(ingest(recipe, data, Path(folder)))
     return {column.name: column.type for column in schema}, str(rare)
-
-
-@functools.cache
-def code() -> str:
-    """Digest of all code that a record depends on."""
-    import leaven.flows.trials
-
-    here = Path(__file__).parent
-    ours = [stage.file_digest(here / name) for name in ("cells.py", "unit.py")]
-    return stage.digest([stage.code_digest(), stage.file_digest(Path(leaven.flows.trials.__file__)), ours])[
-        :12
-    ]
-
-
-@functools.cache
-def commit() -> str:
-    """The git commit, with a plus where files differ from it; empty outside a repository."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True
-        ).stdout
-
-    changed = git("status", "--porcelain", "--untracked-files=no").strip()
-    return git("rev-parse", "--short=12", "HEAD").strip() + ("+" if changed else "")
 
 
 def generators() -> Iterator[str]:
