@@ -18,6 +18,11 @@ class Entry(NamedTuple):
 
 
 CATALOG: dict[str, Entry] = {
+    "autoregressive": Entry(
+        "table",
+        "leaven.generators.table.autoregressive:Autoregressive",
+        "Leaven's own: a network that predicts any column from any others; fast, conditional on anything",
+    ),
     "gaussian_copula": Entry(
         "table",
         "leaven.generators.table.sdv_copula:GaussianCopula",

@@ -160,10 +160,11 @@ class Preparation(BaseModel):
                 columns[name] = coding.typed([coding.values[0]] * len(coded))
             elif coding.form == "discrete":
                 asked = [condition for condition in conditions if condition.column == name]
-                columns[name] = _discrete_values(coded[key].to_numpy(), coding, asked, rng)
+                columns[name] = discrete_values(coded[key].to_numpy(), coding, asked, rng)
             else:
                 empty = coded[_indicator(key)].to_numpy() == 1 if coding.marked else None
-                columns[name] = _numeric_values(coded[key].to_numpy(dtype="float64"), coding, empty)
+                numbers = np.clip(coded[key].to_numpy(dtype="float64"), -1.0, 2.0)
+                columns[name] = numeric_values(numbers * coding.scale + coding.origin, coding, empty)
             if coding.drawn and coding.missing and coding.form in ("discrete", "numeric"):
                 columns[name] = columns[name].mask(rng.random(len(coded)) < coding.missing)
         return pd.DataFrame(columns, index=pd.RangeIndex(len(coded)))
@@ -180,7 +181,7 @@ class Preparation(BaseModel):
         """Intervals of a coded numeric column that can meet the condition (all of them for `!=`)."""
         coding = self.codings[condition.column]
         half = 0.5 * step(coding)
-        values = [_number(value) for value in condition.values]
+        values = [as_number(value) for value in condition.values]
         if condition.op == "=":
             spans = [(value - half, value + half) for value in values]
         elif condition.op in ("<", "<="):
@@ -196,9 +197,10 @@ def _indicator(key: str) -> str:
     return "m" + key[1:]
 
 
-def _number(value: Any) -> float:
+def as_number(value: Any) -> float:
+    """A condition's value as a plain number; dates: microseconds since 1970."""
     if isinstance(value, pd.Timestamp):
-        return float(value.as_unit("us").value)
+        return float(value.as_unit("us").asm8.astype("int64"))  # `value` is always in nanoseconds
     return float(value)
 
 
@@ -216,9 +218,10 @@ def _codes(values: pd.Series, coding: Coding, rng: np.random.Generator) -> np.nd
     return codes
 
 
-def _discrete_values(
+def discrete_values(
     codes: np.ndarray, coding: Coding, conditions: list[Condition], rng: np.random.Generator
 ) -> pd.Series:
+    """Codes of a discrete column -> typed values; those that share a code are drawn by their train counts."""
     known = np.array([*coding.values, *[None] * (coding.levels - len(coding.values))], dtype=object)
     values = known[codes]
     if coding.other is not None:
@@ -232,9 +235,9 @@ def _discrete_values(
     return coding.typed(values)
 
 
-def _numeric_values(coded: np.ndarray, coding: Coding, empty: np.ndarray | None) -> pd.Series:
+def numeric_values(numbers: np.ndarray, coding: Coding, empty: np.ndarray | None) -> pd.Series:
+    """Plain numbers (dates: microseconds) -> typed values within train's bounds and decimals; missing where `empty`."""
     assert coding.minimum is not None and coding.maximum is not None and coding.median is not None
-    numbers = np.clip(coded, -1.0, 2.0) * coding.scale + coding.origin
     numbers = np.where(np.isfinite(numbers), numbers, coding.median)
     if coding.type == "number":
         if coding.decimals is not None:

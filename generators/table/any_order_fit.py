@@ -1,0 +1,152 @@
+"""Training an any-order network on tokens: which columns each row shows, and when to stop."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from leaven.generators.contract import Budget, Fit, Progress
+from leaven.generators.table.any_order import AnyOrder
+from leaven.generators.training import Plan, train
+
+LOOK_ROWS = 2_000  # held-out rows that are looked at
+MASK_CELLS = 6_000_000  # rows of a batch × columns²: bounds the masks' memory
+
+
+@dataclass(frozen=True)
+class Order:
+    """How columns are shown.
+
+    Of the rows in a batch, a share of `fixed` is learned in the columns' own order, in which rows are drawn, the
+    others each in a random one. Besides, a share of `blind` of the columns is hidden, on average.
+    """
+
+    fixed: float = 0.6
+    blind: float = 0.3
+
+
+def masks(
+    rows: int, columns: int, order: Order, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Which columns each column sees, 0 or 1, (rows, columns, columns): [b, j, i] = 1 where j sees i."""
+    rank = torch.rand(rows, columns, generator=generator, device=device)
+    plain = int(rows * order.fixed)
+    rank[:plain] = torch.arange(columns, device=device) / columns
+    seen = rank.unsqueeze(1) < rank.unsqueeze(2)
+    if order.blind:
+        share = 2 * order.blind * torch.rand(rows, 1, 1, generator=generator, device=device)
+        seen = seen & (torch.rand(rows, 1, columns, generator=generator, device=device) >= share)
+    return seen.float()
+
+
+def half_precision(asked: str, device: str) -> bool:
+    """Whether to compute in bfloat16: on CUDA, and on a CPU that multiplies such matrices in hardware."""
+    if asked != "auto":
+        return asked == "bf16"
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_amx_tile_supported())
+
+
+def fit(
+    network: AnyOrder,
+    tokens: np.ndarray,
+    *,
+    target: int | None,
+    target_weight: float,
+    order: Order,
+    epochs: float | None,
+    batch_rows: int | None,
+    rate: float,
+    weight_decay: float,
+    patience: int,
+    half: bool,
+    seed: int,
+    budget: Budget,
+    device: str,
+    progress: Progress,
+    name: str,
+) -> Fit:
+    """Train the network on tokens uint16 (rows, columns); a tenth of them, at most 2,000, is held out.
+
+    The loss is the sum over columns of the negative log-likelihood in nats; that of column `target` counts
+    `target_weight` times.
+    """
+    total, columns = tokens.shape
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(total)
+    held_count = min(LOOK_ROWS, total // 10)
+    held, own = shuffled[:held_count], shuffled[held_count:]
+    size = batch_rows or int(np.clip(2 ** np.round(np.log2(max(len(own), 1) / 16)), 32, 1024))
+    size = max(1, min(size, len(own), MASK_CELLS // columns**2))
+    steps = _steps(len(own), size, epochs)
+    every = max(10, min(steps // 15, 200))
+    batches = _Batches(tokens, own, size, rng, device)
+    generator = torch.Generator(device).manual_seed(seed)
+    offsets = torch.tensor(np.concatenate([[0], np.cumsum(network.sizes)[:-1]]), device=device)
+    weights = [target_weight if j == target else 1.0 for j in range(columns)]
+    looks = torch.from_numpy(tokens[np.sort(held)].astype(np.int64)).to(device)
+    kind = torch.device(device).type
+
+    def columns_loss(batch: Tensor, seen: Tensor) -> list[Tensor]:
+        with torch.autocast(kind, torch.bfloat16, enabled=half):
+            logits = network(batch, seen, offsets)
+        return [functional.cross_entropy(own.float(), batch[:, j]) for j, own in enumerate(logits)]
+
+    def loss(step: int) -> Tensor:
+        network.train()
+        batch = batches.next()
+        parts = columns_loss(batch, masks(len(batch), columns, order, generator, device))
+        return torch.stack([w * part for w, part in zip(weights, parts, strict=True)]).sum()
+
+    def score() -> float:
+        network.eval()
+        again = torch.Generator(device).manual_seed(seed + 1)
+        summed = 0.0
+        with torch.no_grad():
+            for part in looks.split(size):
+                seen = masks(len(part), columns, Order(order.fixed, 0.0), again, device)
+                summed += float(torch.stack(columns_loss(part, seen)).sum()) * len(part)
+        return summed / len(looks)
+
+    plan = Plan(steps=steps, rate=rate, every=every, patience=patience, weight_decay=weight_decay)
+    report = train(
+        network, loss, score if held_count >= 20 else None, plan, budget=budget, progress=progress, name=name
+    )
+    network.eval()
+    return report
+
+
+def _steps(rows: int, size: int, epochs: float | None) -> int:
+    """Steps of `epochs`; by default 16 epochs, and on short tables 300 steps but at most 80 epochs."""
+    epoch = rows / size
+    if epochs is not None:
+        return max(1, round(epochs * epoch))
+    return max(1, round(max(16 * epoch, min(300, 80 * epoch))))
+
+
+class _Batches:
+    """Batches of token rows, in a new random order every epoch; on a GPU the whole table lies there if it fits."""
+
+    ON_DEVICE = 2**33  # bytes
+
+    def __init__(
+        self, tokens: np.ndarray, rows: np.ndarray, size: int, rng: np.random.Generator, device: str
+    ):
+        self._rows, self._size, self._rng, self._place = rows, size, rng, len(rows)
+        self._tokens, self._device = tokens, device
+        self._whole = None
+        if device.startswith("cuda") and tokens.nbytes <= self.ON_DEVICE:
+            self._whole = torch.from_numpy(np.asarray(tokens).view(np.int16)).to(device)
+
+    def next(self) -> Tensor:
+        """The next batch, int64 (size, columns)."""
+        if self._place + self._size > len(self._rows):
+            self._rows, self._place = self._rng.permutation(self._rows), 0
+        picked = self._rows[self._place : self._place + self._size]
+        self._place += self._size
+        if self._whole is not None:  # 16 bits were kept as signed ones
+            return self._whole[torch.from_numpy(picked).to(self._device)].long() & 0xFFFF
+        return torch.from_numpy(self._tokens[picked].astype(np.int64)).to(self._device)

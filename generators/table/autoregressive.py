@@ -1,0 +1,426 @@
+"""Our own generator for tables: an any-order autoregressive network over tokens.
+
+Columns become tokens (`vocabulary`), one network predicts any column from any subset of the others (`any_order`),
+and rows are drawn column by column (`any_order_draw`). So conditions need no rejection, rows with missing cells can
+be completed, and constraints between columns are kept while a row is drawn.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from leaven.generators.conditions import Conditions
+from leaven.generators.constraints import Inequality
+from leaven.generators.contract import Budget, Fit, Progress, silent
+from leaven.generators.errors import FitError
+from leaven.generators.rows import Rows
+from leaven.generators.schema import Schema
+from leaven.generators.seeds import derive, seeded
+from leaven.generators.table import vocabulary as words
+from leaven.generators.table.base import TableGenerator, TableParameters
+from leaven.generators.table.ordered import OrderedPairs
+from leaven.generators.table.prepare import Preparation
+from leaven.generators.table.vocabulary import Vocabulary
+
+NETWORK, VOCABULARY, COMBINED = "network.safetensors", "vocabulary.json", "combined_{}.parquet"
+LOOKED_AT = 200_000  # rows from which values and cells are learned; the network learns from all
+
+
+class AutoregressiveParameters(TableParameters):
+    """Parameters of the autoregressive generator."""
+
+    max_rows: int = Field(
+        50_000_000,
+        ge=1,
+        description="learns from at most so many train rows, the first ones; read as a stream",
+    )
+    bins: int = Field(128, ge=2, le=4096, description="cells that a column of numbers is cut into")
+    max_categories: int = Field(
+        2_000,
+        ge=2,
+        le=50_000,
+        description="categories of a column that are learned one by one; rarer ones share a place",
+    )
+    rare_below: int = Field(
+        5,
+        ge=1,
+        description="categories seen in fewer train rows are never drawn, since they may point at persons",
+    )
+    hidden: int | None = Field(
+        None, ge=8, le=2048, description="units of a layer; left out: by the number of columns"
+    )
+    blocks: int = Field(1, ge=1, le=8, description="residual blocks per column")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of a layer's units that a step leaves out")
+    epochs: float | None = Field(
+        None, gt=0, description="passes over the train rows; left out: by their number"
+    )
+    batch_rows: int | None = Field(None, ge=1, description="rows of a step; left out: by their number")
+    rate: float = Field(2e-3, gt=0, description="learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's pull of the weights towards 0")
+    patience: int = Field(
+        4, ge=1, description="looks at the held-out loss without a better one before stopping"
+    )
+    fixed_order: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="share of rows that are learned in the columns' own order, the others in any",
+    )
+    blind: float = Field(
+        0.3, ge=0, le=0.5, description="share of columns that are hidden besides, on average"
+    )
+    target_weight: float = Field(2.0, gt=0, description="how many times the target's loss counts")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto: bfloat16 where the processor multiplies it in hardware"
+    )
+    compile: bool = Field(False, description="compile the network first; pays on long fits on a GPU")
+
+
+class Autoregressive(TableGenerator):
+    """Any-order autoregressive network over tokens."""
+
+    name = "autoregressive"
+    Parameters = AutoregressiveParameters
+
+    def __init__(self, parameters: Any = None, constraints: Any = ()):
+        super().__init__(parameters, constraints)
+        self.network: Any = None
+        self.vocabulary: Vocabulary | None = None
+        self.combinations: list[Any] = []
+        self.half = False
+        self._rows: Rows | None = None
+        self._drawer: Any = None
+
+    # Learning
+
+    def fit(
+        self,
+        rows: Rows,
+        *,
+        seed: int,
+        budget: Budget | None = None,
+        device: str = "cpu",
+        threads: int = 2,
+        progress: Progress = silent,
+    ) -> Fit:
+        self._rows = rows
+        try:
+            return super().fit(
+                rows, seed=seed, budget=budget, device=device, threads=threads, progress=progress
+            )
+        finally:
+            self._rows = None
+
+    @property
+    def _frame_rows(self) -> int:
+        return min(LOOKED_AT, self.parameters.max_rows)
+
+    def _prepare(self, frame: pd.DataFrame, schema: Schema) -> Preparation:
+        combined = {name for columns in self._combined() for name in columns}
+        made = Preparation.learn(
+            frame, schema, max_categories=self.parameters.max_categories, discrete=combined
+        )
+        self._hidden, self._notes = words.hide_rare(made, schema, self.parameters.rare_below)
+        return made
+
+    def _learn(
+        self, frame: pd.DataFrame, *, seed: int, budget: Budget, device: str, progress: Progress
+    ) -> Fit:
+        from leaven.generators.table import any_order_fit
+
+        assert self.schema is not None and self._rows is not None
+        p = self.parameters
+        rows = len(frame)
+        bins = min(p.bins, max(16, rows // 50))
+        self.vocabulary = Vocabulary.learn(frame, self._ready, bins, self._hidden, self.schema.target)
+        self._combine(frame)
+        if not self.vocabulary.columns:
+            return Fit(notes=["every column is constant or empty: there is nothing to learn"])
+        tokens, rows = self._tokens(frame, progress)
+        self.half = any_order_fit.half_precision(p.precision, device)
+        with seeded(derive(seed, "network"), self.threads):
+            self.network = self._made().to(device)
+            self.network.begin(tokens[:LOOKED_AT])
+            network = self.network
+            if p.compile:
+                import torch
+
+                network = torch.compile(network)
+            report = any_order_fit.fit(
+                network,
+                tokens,
+                target=self._target_place(),
+                target_weight=p.target_weight,
+                order=any_order_fit.Order(p.fixed_order, p.blind),
+                epochs=p.epochs,
+                batch_rows=p.batch_rows,
+                rate=p.rate,
+                weight_decay=p.weight_decay,
+                patience=p.patience,
+                half=self.half,
+                seed=derive(seed, "train"),
+                budget=budget,
+                device=device,
+                progress=progress,
+                name=self.name,
+            )
+        self.network = self.network.cpu()
+        self._device, self._drawer = device, None
+        report.rows = rows
+        report.notes = self._notes + report.notes
+        return report
+
+    def _tokens(self, frame: pd.DataFrame, progress: Progress) -> tuple[np.ndarray, int]:
+        """Tokens of the train rows, and their number."""
+        from leaven.generators.table.token_rows import TokenRows
+
+        assert self.vocabulary is not None and self._rows is not None
+        if len(self._rows) <= LOOKED_AT:
+            made = TokenRows.of_frame(frame, self.vocabulary, self._ready)
+        else:
+            made = TokenRows.stream(
+                self._rows,
+                self.vocabulary,
+                self._ready,
+                constraints=list(zip(self.constraints, self.learned, strict=True)),
+                most=self.parameters.max_rows,
+                progress=progress,
+                name=self.name,
+            )
+        if not len(made):
+            raise FitError(f"{self.name}: no train row keeps all constraints")
+        self._held = made  # a file of tokens lives as long as it is read
+        return made.tokens, len(made)
+
+    def _made(self) -> Any:
+        from leaven.generators.table.any_order import AnyOrder
+
+        assert self.vocabulary is not None
+        columns = self.vocabulary.columns
+        wide = len(columns)
+        hidden = self.parameters.hidden or (256 if wide <= 40 else 128 if wide <= 150 else 64)
+        return AnyOrder(
+            [self.vocabulary.size(name, self._ready) for name in columns],
+            [self.vocabulary.ordered(name) for name in columns],
+            hidden,
+            self.parameters.blocks,
+            self.parameters.dropout,
+        )
+
+    def _target_place(self) -> int | None:
+        assert self.vocabulary is not None and self.schema is not None
+        columns = self.vocabulary.columns
+        return columns.index(self.schema.target) if self.schema.target in columns else None
+
+    def _combine(self, frame: pd.DataFrame) -> None:
+        from leaven.generators.table.combined import Combination
+
+        self.combinations = []
+        assert self.vocabulary is not None
+        for columns in self._combined():
+            own = [name for name in columns if name in self.vocabulary.columns]
+            if len(own) > 1:
+                counted = frame.groupby(own, dropna=False, sort=True).size().reset_index(name="_rows")
+                rows = frame[own].head(0)
+                rows = pd.concat([rows, counted[own].astype(rows.dtypes.to_dict())], ignore_index=True)
+                self.combinations.append(
+                    Combination(rows, counted["_rows"].to_numpy(), self.vocabulary, self._ready)
+                )
+
+    # Drawing
+
+    def _make(self, count: int, *, seed: int, conditions: Conditions) -> pd.DataFrame:
+        assert self.vocabulary is not None
+        columns = len(self.vocabulary.columns)
+        return self._filled(
+            np.zeros((count, columns), dtype=np.int64),
+            np.zeros((count, columns), dtype=bool),
+            seed=seed,
+            conditions=conditions,
+        )
+
+    def complete(self, frame: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+        """Rows with the missing cells filled in, by draws given the other cells of the row.
+
+        A cell counts as missing where it is empty or its column is not there, even where train has missing values
+        too. Cells with a value stay as they are.
+
+        Args:
+            frame: typed rows; columns may be left out.
+            seed: of the draws.
+
+        Returns:
+            As many rows with all of the schema's columns.
+        """
+        assert self.vocabulary is not None and self.schema is not None
+        tokens, known = self.vocabulary.encode(frame, self._ready)
+        for place, name in enumerate(self.vocabulary.columns):
+            if name in frame:
+                known[:, place] &= frame[name].notna().to_numpy()
+        made = self._filled(
+            tokens.astype(np.int64), known.copy(), seed=seed, conditions=(), keep_missing=False
+        )
+        for name in made.columns.intersection(frame.columns):
+            given = frame[name].notna().to_numpy()
+            made[name] = made[name].where(~given, frame[name].reset_index(drop=True))
+        made = self._finish(made, 0)
+        for name in self.schema.of("identifier", "text"):
+            if name in frame:
+                made[name] = made[name].where(
+                    frame[name].isna().to_numpy(), frame[name].reset_index(drop=True)
+                )
+        return made
+
+    def _filled(
+        self,
+        tokens: np.ndarray,
+        known: np.ndarray,
+        *,
+        seed: int,
+        conditions: Conditions,
+        keep_missing: bool = True,
+    ) -> pd.DataFrame:
+        """Typed rows with everything drawn that is not known."""
+        from leaven.generators.table.any_order_draw import CHUNK
+
+        assert self.vocabulary is not None
+        parts = []
+        for number, start in enumerate(range(0, len(tokens), CHUNK)):
+            part = slice(start, start + CHUNK)
+            parts.append(
+                self._chunk(tokens[part], known[part], derive(seed, number), conditions, keep_missing)
+            )
+        if not parts:
+            parts = [self._chunk(tokens, known, seed, conditions, keep_missing)]
+        return pd.concat(parts, ignore_index=True)
+
+    def _chunk(
+        self,
+        tokens: np.ndarray,
+        known: np.ndarray,
+        seed: int,
+        conditions: Conditions,
+        keep_missing: bool,
+    ) -> pd.DataFrame:
+        from leaven.generators.table.any_order_draw import Asked
+
+        words, ready = self._words, self._ready
+        rng = np.random.default_rng(derive(seed, "values"))
+        pairs = OrderedPairs(
+            [c for c in self.constraints if isinstance(c, Inequality)], words, ready, rng, conditions
+        )
+        pairs.given(tokens, known)
+        among = [combination.among(conditions) for combination in self.combinations]
+
+        standing = known.copy()
+
+        def mask(column: int, tokens: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+            held = pairs.mask(column, rows)
+            for combination, inside in zip(self.combinations, among, strict=True):
+                if words.columns[column] in combination.columns:
+                    own = combination.allowed(tokens[rows], standing[rows], words.columns[column], inside)
+                    held = own if held is None else held * own
+            return held
+
+        def drawn(column: int, rows: np.ndarray, tokens: np.ndarray) -> None:
+            standing[rows, column] = True
+            pairs.drawn(column, rows, tokens)
+
+        if self.network is not None:
+            tied = pairs.columns | {name for c in self.combinations for name in c.columns}
+            weights, first, jointly = self._asked(conditions, keep_missing, tied)
+            asked = Asked(
+                weights=weights,
+                first=first,
+                jointly=jointly,
+                mask=mask if tied else None,
+                drawn=drawn if tied else None,
+                order=range(len(words.columns)),
+            )
+            with seeded(derive(seed, "draw"), self.threads):
+                tokens = self._drawing().draw(tokens, known, asked, derive(seed, "tokens"))
+        made = words.decode(tokens, ready, rng, conditions)
+        pairs.put(made)
+        for combination, inside in zip(self.combinations, among, strict=True):
+            picked = combination.draw(tokens, inside, rng)
+            some = picked >= 0  # the others are drawn again, as rows that break a constraint
+            for name in combination.columns:
+                made[name] = made[name].where(
+                    ~some, combination.rows[name].iloc[np.maximum(picked, 0)].reset_index(drop=True)
+                )
+        return pd.DataFrame(made, index=pd.RangeIndex(len(tokens)))
+
+    def _asked(
+        self, conditions: Conditions, keep_missing: bool, tied: set[str]
+    ) -> tuple[dict[int, np.ndarray], list[int], list[int]]:
+        """Weights of tokens, the columns that are drawn first, and those of them that are proposed jointly."""
+        words, ready = self._words, self._ready
+        weights = {}
+        for place, name in enumerate(words.columns):
+            own = words.drawable(name, ready)
+            coding = ready.codings[name]
+            if not keep_missing and coding.marked:
+                own[words.absent(name, ready)] = 0.0
+            asked = [condition for condition in conditions if condition.column == name]
+            if asked:
+                own = own * words.weigh(asked, ready)
+            if asked or not own.all():
+                weights[place] = own
+        names = dict.fromkeys(condition.column for condition in conditions)
+        places = [words.columns.index(name) for name in names if name in words.columns]
+        sets = [place for place in places if (weights[place] > 0).sum() > 1]
+        first = [place for place in places if place not in sets] + sets
+        free = [place for place in first if words.columns[place] not in tied]
+        return weights, first, free if len(set(free) & set(sets)) > 1 else []
+
+    def _drawing(self) -> Any:
+        from leaven.generators.table.any_order_draw import Drawer
+
+        if self._drawer is None:
+            device = getattr(self, "_device", "cpu")
+            self._drawer = Drawer(self.network.to(device), device, self.half)
+        return self._drawer
+
+    @property
+    def _words(self) -> Vocabulary:
+        if self.vocabulary is None:
+            raise FitError(f"{self.name} is not fitted yet")
+        return self.vocabulary
+
+    # Files
+
+    def _save(self, directory: Path) -> None:
+        state = {
+            "vocabulary": self._words.model_dump(mode="json"),
+            "half": self.half,
+            "counts": [combination.counts.tolist() for combination in self.combinations],
+        }
+        (directory / VOCABULARY).write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
+        for number, combination in enumerate(self.combinations):
+            combination.rows.to_parquet(directory / COMBINED.format(number))
+        if self.network is not None:
+            from safetensors.torch import save_file
+
+            network = self.network.to("cpu")
+            save_file(network.state_dict(), str(directory / NETWORK))
+            self._drawer = None
+
+    def _load(self, directory: Path) -> None:
+        from leaven.generators.table.combined import Combination
+
+        state = json.loads((directory / VOCABULARY).read_text(encoding="utf-8"))
+        self.vocabulary, self.half = Vocabulary.model_validate(state["vocabulary"]), state["half"]
+        self.combinations = []
+        for number, counts in enumerate(state["counts"]):
+            rows = pd.read_parquet(directory / COMBINED.format(number))
+            self.combinations.append(Combination(rows, np.array(counts), self.vocabulary, self._ready))
+        if (directory / NETWORK).exists():
+            from safetensors.torch import load_file
+
+            self.network = self._made()
+            self.network.load_state_dict(load_file(str(directory / NETWORK)))
+        self._device, self._drawer = "cpu", None

@@ -1,0 +1,145 @@
+"""The training loop of the house's networks: warm up, hold, decay; averaged weights; best state; a time budget.
+
+The rate holds until the held-out loss stops falling, the planned steps are nearly done or the clock says so, and
+then decays to nothing over the last `decay` share of the steps (Hägele et al., "Scaling Laws and Compute-Optimal
+Training Beyond Fixed Training Durations", NeurIPS 2024). So where the clock ended a fit, the number of its steps
+alone tells when the decay began, and a replay takes the same steps.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from leaven.generators.contract import Budget, Fit, Progress
+
+if TYPE_CHECKING:
+    import torch
+
+WARM_UP = 50  # steps
+SAFETY = 0.92  # of the budget is planned with: a machine may slow down
+HARD = 1.15  # of the budget: here even the decay ends
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train. `every`: steps between two looks at the held-out loss; `patience`: looks without a better one."""
+
+    steps: int
+    rate: float
+    every: int
+    patience: int = 4
+    decay: float = 0.3
+    average: float = 0.995
+    weight_decay: float = 0.01
+
+
+def train(
+    network: "torch.nn.Module",
+    loss: Callable[[int], "torch.Tensor"],
+    score: Callable[[], float] | None,
+    plan: Plan,
+    *,
+    budget: Budget,
+    progress: Progress,
+    name: str,
+) -> Fit:
+    """Train `network` in place; it ends with the averaged weights of its best look.
+
+    Args:
+        network: its parameters are trained.
+        loss: step number -> loss of that step's batch.
+        score: the held-out loss with the weights as they are; None: there are no held-out rows.
+        plan: steps, rate and so on.
+        budget: the clock starts the decay at its share of the time, so that it ends in time.
+        progress: called after each look.
+        name: of the generator, for the messages.
+    """
+    import torch
+
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    optimizer = torch.optim.AdamW(
+        parameters, lr=plan.rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay, fused=fused
+    )
+    average = [p.detach().clone() for p in parameters]
+    best = [p.clone() for p in average]
+    best_score, best_step, misses = math.inf, 0, 0
+    total = budget.steps if budget.steps is not None else plan.steps
+    start = _decay_start(total, plan.decay)
+    planned_for: str = "steps"
+    losses: list[dict[str, float]] = []
+    step = 0
+    while step < total:
+        rate = plan.rate * min(1.0, (step + 1) / WARM_UP)
+        if step >= start:
+            rate *= (total - step) / (total - start)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        value = loss(step)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, 5.0, foreach=True)
+        optimizer.step()
+        step += 1
+        kept = min(plan.average, step / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(average, [p.data for p in parameters], 1 - kept)
+        if score is not None and (step % plan.every == 0 or step == total):
+            _swap(parameters, average)
+            held = score()
+            _swap(parameters, average)
+            losses.append({"step": step, "train": float(value.detach()), "held_out": held})
+            if held < best_score:
+                best_score, best_step, misses = held, step, 0
+                for mine, now in zip(best, average, strict=True):
+                    mine.copy_(now)
+            else:
+                misses += 1
+            if misses >= plan.patience and step < start and budget.steps is None:
+                start, total, planned_for = step, _total(step, plan.decay), "patience"
+        if step % plan.every == 0:
+            progress(_share(step, total, budget), _told(name, step, losses))
+        if budget.steps is None and budget.seconds is not None:
+            late = budget.elapsed >= SAFETY * (1 - plan.decay) * budget.seconds
+            if step < start and late and _total(step, plan.decay) < total:
+                start, total, planned_for = step, _total(step, plan.decay), "clock"
+            if budget.elapsed >= HARD * budget.seconds:
+                planned_for = "clock"
+                break
+    if score is None or best_step == 0:
+        best, best_step = average, step
+    _swap(parameters, best)
+    stopped = "budget" if planned_for == "clock" or budget.steps is not None else "done"
+    notes = [f"best of {step:,} steps: {best_step:,}"] if best_step != step else []
+    return Fit(steps=step, stopped_by=stopped, notes=notes, losses=losses)
+
+
+def _total(start: int, decay: float) -> int:
+    """Steps in all when the decay begins after `start` of them."""
+    return max(start + 1, math.ceil(start / (1 - decay)))
+
+
+def _decay_start(total: int, decay: float) -> int:
+    """The step at which the decay begins when there are `total` in all; undoes `_total`."""
+    start = int(total * (1 - decay)) + 1
+    while start > 0 and _total(start, decay) > total:
+        start -= 1
+    return start
+
+
+def _swap(parameters: list[Any], others: list[Any]) -> None:
+    for mine, other in zip(parameters, others, strict=True):
+        mine.data, other.data = other.data, mine.data
+
+
+def _share(step: int, total: int, budget: Budget) -> float:
+    done = step / total
+    if budget.steps is None and budget.seconds is not None:
+        done = max(done, min(1.0, budget.elapsed / budget.seconds))
+    return min(done, 0.999)
+
+
+def _told(name: str, step: int, losses: list[dict[str, float]]) -> str:
+    shown = f", held-out loss {losses[-1]['held_out']:.3f}" if losses else ""
+    return f"{name}: step {step:,}{shown}"
