@@ -73,8 +73,8 @@ class Judge:
 
     @property
     def rows(self) -> int:
-        """Synthetic rows that are needed: as many as there are train rows, and no fewer than are compared."""
-        return max(len(self.train), min(len(self.test), FIDELITY_ROWS))
+        """Synthetic rows that are needed: as many as there are train rows."""
+        return len(self.train)
 
     def controls(self, folder: Path) -> dict[str, Numbers]:
         """Floor and ceiling: `{"floor": ..., "ceiling": ...}`, kept in `folder` and measured only once."""

@@ -29,6 +29,7 @@ class Peer:
     default: bool = True
 
 
+# Where an upper bound stands, the peer calls what newer versions have removed.
 PEERS = {
     "mostlyai_engine": Peer(
         "mostlyai_engine",
@@ -41,19 +42,19 @@ PEERS = {
     ),
     "arf": Peer(
         "adversarial_forest",
-        # It calls what newer ones have removed.
         ("arfpy==0.1.1", "numpy<2.4", "pandas<3", "pyarrow"),
         "adversarial random forests (arfpy), defaults",
         fewer=3_000,
     ),
     "unmasking_trees": Peer(
-        "unmasking_trees", ("utrees==0.3.0", "pyarrow"), "UnmaskingTrees (utrees), defaults", fewer=300
+        "unmasking_trees",
+        ("utrees==0.3.0", "scikit-learn<1.6", "xgboost<3", "pandas<3", "pyarrow"),
+        "UnmaskingTrees (utrees), defaults",
     ),
     "forest_diffusion": Peer(
         "forest_diffusion",
         ("ForestDiffusion==1.0.6", "pandas<3", "pyarrow"),
         "ForestDiffusion, flow, one model per class, defaults",
-        fewer=300,
     ),
 }
 
