@@ -31,6 +31,7 @@ class Matrix:
                 values = values.astype("datetime64[s]").astype("int64").where(values.notna())
             columns.append(values.to_numpy("float64"))
         self.values = np.column_stack(columns)
+        self.known = [np.unique(column[~np.isnan(column)]) for column in self.values.T]
 
     def frame(self, values: np.ndarray) -> pd.DataFrame:
         """A library's rows as a data frame; codes are rounded and kept inside the levels."""
@@ -44,5 +45,15 @@ class Matrix:
             elif name in self.dates:
                 made[name] = pd.to_datetime(np.round(column), unit="s")
             else:
-                made[name] = column
+                made[name] = snapped(column, self.known[place])
         return pd.DataFrame(made)
+
+
+def snapped(column: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Numbers that single precision has moved off a known one are put back: not the method's doing."""
+    if not len(known):
+        return column
+    above = np.clip(np.searchsorted(known, column), 1, max(1, len(known) - 1))
+    pairs = np.stack([known[above - 1], known[np.minimum(above, len(known) - 1)]])
+    near = np.where(np.abs(pairs[0] - column) <= np.abs(pairs[1] - column), pairs[0], pairs[1])
+    return np.where(np.abs(near - column) <= 1e-6 * np.abs(near), near, column)
