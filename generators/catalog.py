@@ -23,6 +23,11 @@ CATALOG: dict[str, Entry] = {
         "leaven.generators.table.autoregressive:Autoregressive",
         "Leaven's own: a network that predicts any column from any others; fast, conditional on anything",
     ),
+    "distillation": Entry(
+        "table",
+        "leaven.generators.table.distillation:Distillation",
+        "Leaven's own for few rows: features near train rows, labelled by an ensemble",
+    ),
     "gaussian_copula": Entry(
         "table",
         "leaven.generators.table.sdv_copula:GaussianCopula",
