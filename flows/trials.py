@@ -23,6 +23,9 @@ from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made, synthesize
 from leaven.pipelines.ways import Way, batches, ways
 
+AGAIN = (
+    0.05  # share of budget.total up to which a drawing of the folds is cheap enough to be followed by another
+)
 LEAST_FIT = 5.0  # seconds that a fit gets even when the total budget is nearly gone
 
 
@@ -62,6 +65,9 @@ class Trials:
             if fold and self.run.remaining < 2.5 * longest:
                 self._end_at(fold, folds)
                 return
+            if fold and fold % (folds // self.parts.result["drawings"]) == 0 and self._slow():
+                self._end_at(fold, folds, "more drawings of the folds would take long:")
+                return
             begun = time.time()
             train, held_out = fold_paths(self.parts, fold)
             with progress.stage(f"baseline, fold {fold + 1} of {folds}") as tell:
@@ -79,12 +85,19 @@ class Trials:
             if fold + 1 < folds:
                 race.narrow(self.run, self.baselines, self.tried)
 
-    def _end_at(self, fold: int, folds: int) -> None:
+    def _slow(self) -> bool:
+        """Whether the folds so far took so long that they are not drawn again."""
+        spent = sum(sum(one.by_fold) for one in self.tried) + sum(record.seconds for record in self.baselines)
+        return spent > AGAIN * self.run.recipe.budget.total
+
+    def _end_at(self, fold: int, folds: int, why: str = "budget.total allowed") -> None:
         """A fold that not every candidate could finish counts for none."""
+        whole = folds // self.parts.result["drawings"]
+        fold -= fold % whole if fold > whole else 0
         del self.baselines[fold:]
         for one in self.tried:
             one.forget(fold)
-        self.notes.append(f"budget.total allowed {fold} of {folds} folds")
+        self.notes.append(f"{why} {fold} of {folds} folds")
 
     def _one(self, one: Tried, train: list[Path], held_out: Path, fold: int) -> None:
         """One candidate in one fold; a failure is kept as its reason."""
@@ -119,9 +132,9 @@ class Trials:
         one.add(all_ways, model, every, record)
         self._saw(model, *(part for rows in every for part in rows.records), record)
 
-    def _repeats(self, folds: int) -> int:
+    def _repeats(self, folds: int) -> int | None:
         """Seeds of a random learner in each fold: all together at least as many as the recipe asks for."""
-        return math.ceil(self.run.recipe.utility.repeats / folds)
+        return math.ceil(self.run.recipe.utility.repeats / folds) if folds > 1 else None
 
     def again(self, choice: Choice, train: list[Path], part: str) -> tuple[Record, Made] | str:
         """The chosen (or best) candidate refitted on `train`, with its amount; or why that cannot be."""

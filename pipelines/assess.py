@@ -59,9 +59,11 @@ def score(
     progress: Progress,
     repeats: int | None = None,
 ) -> Any:
-    """`utility.score_arms` with this run's settings; `repeats` in place of the recipe's."""
+    """`utility.score_arms` with this run's settings; with `repeats` in place of the recipe's, and quicker learners,
+    where there are several folds over which their noise averages out."""
     from leaven.pipelines.quality import utility
 
+    learners = run.kind.learners(run.task, run.recipe.utility.learners)
     return utility.score_arms(
         run.kind,
         run.schema,
@@ -69,7 +71,7 @@ def score(
         arms=arms,
         reference=reference,
         score=held_out,
-        learners=run.kind.learners(run.task, run.recipe.utility.learners),
+        learners=[learner.quick() for learner in learners] if repeats else learners,
         repeats=repeats or run.recipe.utility.repeats,
         seed=run.seed("utility"),
         max_rows=run.recipe.utility.max_rows,

@@ -1,8 +1,10 @@
 """Choose: which candidate, amount and screen, `none` among them, by paired gains on validation rows."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from pydantic import BaseModel
@@ -100,14 +102,13 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     """Compare all trials with real rows alone.
 
     A candidate replaces `none` only if its paired gain is more than one standard error, and only if the
-    privacy gates held on validation rows; of several, the one with the largest gain.
+    privacy gates held on validation rows; of several, the one whose gain exceeds its standard error most.
     """
-    from leaven.pipelines.quality import bootstrap
-    from leaven.pipelines.quality.utility import Scores
+    from leaven.pipelines.quality.utility import Scores, by_learner
 
     real = [Scores.load(record.path("scores.npz")) for record in baselines]
-    arms = bootstrap.arms(real, run.task, run.recipe.utility.draws, run.seed("bootstrap"))
-    classic = {name: interval.value for name, interval in arms.items() if name != "real"}
+    values = {name: fmean(of.values()) for name, of in by_learner(real, run.task).items()}
+    classic = {name: value for name, value in values.items() if name != "real"}
     trials = [trial for one in tried for trial in trials_of(run, real, one)]
     best, wins = pick(trials)
     return Choice(
@@ -121,7 +122,6 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
 
 def trials_of(run: Run, real: list[Any], one: Tried) -> list[Trial]:
     """A candidate's ways, each with its gain over `real`, the scores of real rows alone by fold."""
-    from leaven.pipelines.quality import bootstrap
     from leaven.pipelines.quality.utility import Scores
 
     files = [record.paths("scores.npz") for record in one.assessments]
@@ -139,9 +139,7 @@ def trials_of(run: Run, real: list[Any], one: Tried) -> list[Trial]:
             trial.gates = privacy_gates(run, one.assessments[0])
             broken = [gate["gate"] for gate in trial.gates if not gate["passed"]]
             if pairs:
-                draws, seed = run.recipe.utility.draws, run.seed("bootstrap")
-                gain = bootstrap.difference(pairs, str(number), "real", run.task, draws, seed)
-                trial.gain = {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
+                trial.gain = _gain_of(run, pairs, str(number))
             if len(pairs) < sum(str(number) in record.result["ways"] for record in one.assessments):
                 trial.reason = "no row passed the screen"
             elif len(pairs) < len(real):
@@ -152,23 +150,40 @@ def trials_of(run: Run, real: list[Any], one: Tried) -> list[Trial]:
     return found
 
 
+def _gain_of(run: Run, folds: list[Any], arm: str) -> dict[str, float]:
+    """An arm's gain over real rows alone, as reports have it."""
+    from leaven.pipelines.quality import bootstrap, repeated
+
+    if len(set(repeated.drawings(folds))) > 1:
+        gain = repeated.difference(folds, arm, "real")
+    else:
+        draws, seed = run.recipe.utility.draws, run.seed("bootstrap")
+        gain = bootstrap.difference(folds, arm, "real", run.task, draws, seed)
+    return {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
+
+
 def pick(trials: list[Trial]) -> tuple[Trial | None, bool]:
     """The trial to certify, and whether it replaces `none`.
 
-    Of those whose gain is more than one standard error, the one with the largest gain; where there is none, the
-    best of the others, for the report.
+    Of those whose gain is more than one standard error, the one whose gain exceeds it most: of many, the largest gain
+    is the luckiest one, and the noisier the luckier. Where there is none, the same of the others, for the report.
     """
-    measured = [trial for trial in trials if trial.gain is not None]
+    measured = [trial for trial in trials if trial.gain is not None and math.isfinite(trial.gain["value"])]
     allowed = [trial for trial in measured if trial.reason is None]
     sure = [trial for trial in allowed if _gain(trial, "value") > _gain(trial, "se")]
-    best = max(sure or allowed or measured, key=lambda trial: _gain(trial, "value"), default=None)
+    best = max(
+        sure or allowed or measured,
+        key=lambda trial: _gain(trial, "value") - _gain(trial, "se"),
+        default=None,
+    )
     if best is None:  # its rows are certified all the same, to show what is wrong with them
         best = next((trial for trial in trials if trial.gates), None)
     return best, bool(sure)
 
 
 def _gain(trial: Trial, key: str) -> float:
-    return trial.gain[key] if trial.gain is not None else float("-inf")
+    assert trial.gain is not None
+    return trial.gain[key]
 
 
 def privacy_gates(run: Run, first_fold: Record) -> list[dict[str, Any]]:

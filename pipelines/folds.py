@@ -13,6 +13,16 @@ SMALL_VALIDATION = 1_000
 """With fewer validation rows, choices are made by cross-validation over train + validation."""
 
 
+REPEATS = ((400, 3), (2_000, 2))
+"""Up to so many rows of train + validation, the folds are drawn so often: where rows are few, which of them a fold
+leaves out moves a gain more than the gain is large, and fits take little time."""
+
+
+def repeats_of(rows: int) -> int:
+    """How often folds are drawn over so many rows."""
+    return next((repeats for most, repeats in REPEATS if rows <= most), 1)
+
+
 def half_of(drawn: Units, content: Content, inside: np.ndarray, seed: int) -> np.ndarray:
     """A stratified half of the rows `inside`, bool (rows,)."""
     chosen = np.zeros(len(inside), dtype=bool)
@@ -26,13 +36,14 @@ def half_of(drawn: Units, content: Content, inside: np.ndarray, seed: int) -> np
 
 def folds_of(
     recipe: Recipe, content: Content, drawn: Units, parts: np.ndarray, given: list[str], task: Task
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to learn from and to score on, of each fold; empty where validation is large enough or given."""
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], int]:
+    """Rows to learn from and to score on, of each fold, one drawing of the folds after the other, and how many drawings
+    there are; no fold where validation is large enough or given."""
     if "validation" in given or int((parts == VALIDATION).sum()) >= SMALL_VALIDATION:
-        return []
+        return [], 1
     inside = np.isin(parts, [TRAIN, VALIDATION])
     if content.times is not None:
-        return _folds_in_time(recipe.utility.folds, content, inside, task)
+        return _folds_in_time(recipe.utility.folds, content, inside, task), 1
     units, of_row = np.unique(drawn.of_row[inside], return_inverse=True)
     labels = content.strata[inside]
     most = recipe.utility.folds
@@ -40,19 +51,21 @@ def folds_of(
         # Every fold must score every class.
         pairs = np.unique(np.stack([of_row, labels]), axis=1)
         most = min(most, int(np.bincount(pairs[1]).min()))
-    for count in range(min(most, len(units)), 1, -1):
-        of_unit = assignment.draw(
-            Units(of_row, drawn.keys[units]),
-            labels,
-            [1 / count] * (count - 1),
-            derive("folds", recipe.split.seed),
-        )
+
+    def draw(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        of_unit = assignment.draw(Units(of_row, drawn.keys[units]), labels, [1 / count] * (count - 1), seed)
         number = np.full(len(parts), -1)
         number[np.flatnonzero(inside)] = of_unit[of_row]
-        folds = [(inside & (number != k), inside & (number == k)) for k in range(count)]
+        return [(inside & (number != k), inside & (number == k)) for k in range(count)]
+
+    for count in range(min(most, len(units)), 1, -1):
+        folds = draw(count, derive("folds", recipe.split.seed))
         if _usable(folds, content, task):
-            return folds
-    return []
+            for repeat in range(1, repeats_of(int(inside.sum()))):
+                again = draw(count, derive("folds", recipe.split.seed, repeat))
+                folds += again if _usable(again, content, task) else []
+            return folds, len(folds) // count
+    return [], 1
 
 
 def _folds_in_time(

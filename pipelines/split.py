@@ -59,8 +59,8 @@ def split(
         Record with `train.parquet`, `validation.parquet`, `test.parquet`, `half.parquet` (a stratified half of train
         and validation), `assignments.parquet` (digest of each row's content, its part), and, where validation has
         fewer than 1,000 rows, `folds/K/train.parquet` and `folds/K/score.parquet` over train and validation.
-        Its result has `rows` of each part, the number of `folds` (1: train and validation as they are) and
-        `warnings`.
+        Its result has `rows` of each part, the number of `folds` (1: train and validation as they are), in how many
+        `drawings` over the same rows they come, and `warnings`.
 
     Raises:
         InputError: a part would have no rows, or none of a class.
@@ -137,7 +137,7 @@ def _make(
     masks = {f"{name}.parquet": parts == part for part, name in NAMES.items() if name not in given}
     inside = np.isin(parts, [TRAIN, VALIDATION])
     masks["half.parquet"] = inside & half_of(drawn, content, inside, recipe.split.seed)
-    folds = folds_of(recipe, content, drawn, parts, given, task)
+    folds, drawings = folds_of(recipe, content, drawn, parts, given, task)
     for number, (learn, score) in enumerate(folds):
         masks[f"folds/{number}/train.parquet"] = learn
         masks[f"folds/{number}/score.parquet"] = score
@@ -149,7 +149,7 @@ def _make(
         name: pq.read_metadata(out / f"{name}.parquet").num_rows for name in ("train", "validation", "test")
     }
     _warn_small(counts, out, schema, task, warnings)
-    return {"rows": counts, "folds": len(folds) or 1, "warnings": warnings}
+    return {"rows": counts, "folds": len(folds) or 1, "drawings": drawings, "warnings": warnings}
 
 
 def _shares(recipe: Recipe, given: list[str]) -> tuple[float, float]:

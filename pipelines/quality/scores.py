@@ -21,6 +21,7 @@ class Scores:
         outputs: arm -> learner -> (seeds, rows, outputs). The last axis holds the score of the positive class, the
             decided class or the predicted value; for a ranking metric over more than two classes one score a class.
         trained: arm -> number of rows it was trained on.
+        keys: a number per held-out row, uint64 (rows,), equal for rows that are alike; empty where it is not known.
     """
 
     metric: str
@@ -29,6 +30,7 @@ class Scores:
     labels: np.ndarray
     outputs: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     trained: dict[str, int] = field(default_factory=dict)
+    keys: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
 
     @classmethod
     def empty(cls, task: Task, labels: np.ndarray) -> "Scores":
@@ -78,7 +80,7 @@ class Scores:
             "trained": self.trained,
         }
         with Path(path).open("wb") as file:
-            np.savez(file, header=np.array(json.dumps(header)), labels=self.labels, **arrays)
+            np.savez(file, header=np.array(json.dumps(header)), labels=self.labels, keys=self.keys, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Scores":
@@ -88,6 +90,7 @@ class Scores:
             scores = cls(header["metric"], tuple(header["classes"]), header["positive"], stored["labels"])
             for number, (arm, learner) in enumerate(header["index"]):
                 scores.outputs.setdefault(arm, {})[learner] = stored[f"output_{number}"]
+            scores.keys = stored["keys"]
         scores.trained = header["trained"]
         return scores
 
@@ -99,7 +102,7 @@ class Scores:
             ValueError: they do not score the same rows, or an arm stands in two of them.
         """
         first = parts[0]
-        merged = cls(first.metric, first.classes, first.positive, first.labels)
+        merged = cls(first.metric, first.classes, first.positive, first.labels, keys=first.keys)
         for part in parts:
             if part.metric != first.metric or not np.array_equal(part.labels, first.labels):
                 raise ValueError("scores of different held-out rows or metrics cannot be merged")
@@ -119,4 +122,5 @@ class Scores:
             self.labels,
             {new: self.outputs[old] for old, new in names.items()},
             {new: self.trained.get(old, 0) for old, new in names.items()},
+            self.keys,
         )

@@ -85,6 +85,7 @@ def score_arms(
     known = _labelled(labels)
     held_out = score[known].reset_index(drop=True)
     scores = Scores.empty(task, labels[known])
+    scores.keys = features.keys(held_out)
     asked = {uses: features.matrix(held_out, uses) for uses in dict.fromkeys(x.uses for x in learners)}
     seeds = {
         x.name: [derive("learner", seed, r) for r in range(repeats if x.random else 1)] for x in learners

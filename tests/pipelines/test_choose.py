@@ -32,6 +32,11 @@ def test_a_large_but_unsure_gain_does_not_hide_a_sure_one() -> None:
     assert chosen(trial("wild", 0.020, se=0.030), trial("sure", 0.015, se=0.005)) == ("sure", True)
 
 
+def test_of_sure_gains_the_surer_one_is_taken_where_the_larger_one_is_noisy() -> None:
+    assert chosen(trial("noisy", 0.030, se=0.025), trial("sure", 0.020, se=0.005)) == ("sure", True)
+    assert chosen(trial("larger", 0.030, se=0.006), trial("sure", 0.020, se=0.005)) == ("larger", True)
+
+
 def test_what_fails_a_privacy_gate_is_not_chosen() -> None:
     assert chosen(trial("memoriser", 0.05, reason="failed the gate copies"), trial("b", 0.001)) == (
         "b",

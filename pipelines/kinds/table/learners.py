@@ -5,9 +5,10 @@ sound from 50 rows to 100,000 rather than best anywhere; what is compared is row
 """
 
 import difflib
+import functools
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from leaven.generators.errors import InputError
 from leaven.pipelines.kinds.table.features import Uses
 from leaven.pipelines.task import Task
 
+TREES, FEWER_TREES = 100, 30  # of a forest; the fewer where many of them are averaged
 NEWTON_WIDTH = 400  # coefficients up to which the exact Newton step is cheaper than a gradient search
 
 # Rows from which threads pay: below, they wait for each other longer than they work.
@@ -26,7 +28,8 @@ FOREST_THREADS, SUM_THREADS = 2_000, 50_000
 class Learner:
     """A way to learn: `make(seed, threads, X, classes)` returns a fresh scikit-learn style estimator.
 
-    `random`: whether two seeds give two classifiers; if not, it counts once.
+    `random`: whether two seeds give two classifiers; if not, it counts once. `make_quick`: the same at less cost and
+    with more of its own noise, for means over many fits; `make` where there is none.
     """
 
     name: str
@@ -34,6 +37,11 @@ class Learner:
     random: bool
     classes: int  # 0 for regression
     make: Callable[[int, int, Any, int], Any]
+    make_quick: Callable[[int, int, Any, int], Any] | None = None
+
+    def quick(self) -> "Learner":
+        """The learner at less cost."""
+        return replace(self, make=self.make_quick) if self.make_quick else self
 
     def fit_predict(
         self, X: Any, y: np.ndarray, weight: np.ndarray | None, X_score: Any, seed: int, threads: int
@@ -108,11 +116,11 @@ def _ridge(seed: int, threads: int, X: Any, classes: int) -> Any:
     return Ridge(alpha=1.0, solver="auto", random_state=0)
 
 
-def _random_forest(seed: int, threads: int, X: Any, classes: int) -> Any:
+def _random_forest(seed: int, threads: int, X: Any, classes: int, trees: int = TREES) -> Any:
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     # Leaves of three rows: steadier probabilities than fully grown trees, from 60 rows and from 30,000.
-    shared = {"n_estimators": 100, "min_samples_leaf": 3, "n_jobs": threads, "random_state": seed}
+    shared = {"n_estimators": trees, "min_samples_leaf": 3, "n_jobs": threads, "random_state": seed}
     if classes:
         return RandomForestClassifier(max_features="sqrt", **shared)
     return RandomForestRegressor(max_features=0.4, **shared)
@@ -137,7 +145,7 @@ def _boosted_tree(seed: int, threads: int, X: Any, classes: int) -> Any:
     return HistGradientBoostingClassifier(**shared) if classes else HistGradientBoostingRegressor(**shared)
 
 
-_KNOWN: dict[str, tuple[Uses, bool, Callable[[int, int, Any, int], Any], tuple[str, ...]]] = {
+_KNOWN: dict[str, tuple[Uses, bool, Callable[..., Any], tuple[str, ...]]] = {
     "logistic_regression": ("linear", False, _logistic_regression, ("classification",)),
     "ridge": ("linear", False, _ridge, ("regression",)),
     "random_forest": ("tree", True, _random_forest, ("classification", "regression")),
@@ -169,7 +177,8 @@ def learners(task: Task, names_asked: list[str] | None = None) -> list[Learner]:
             made.append(_own(name, classes))
         elif name in known:
             uses, random, make, _ = _KNOWN[name]
-            made.append(Learner(name, uses, random, classes, make))
+            quick = functools.partial(make, trees=FEWER_TREES) if name == "random_forest" else None
+            made.append(Learner(name, uses, random, classes, make, quick))
         elif name in _KNOWN:
             raise InputError(
                 f"utility.learners: '{name}' is not for {task.type}; there are: {', '.join(known)}"
