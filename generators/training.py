@@ -112,6 +112,8 @@ def train(
     _swap(parameters, best)
     stopped = "budget" if planned_for == "clock" or budget.steps is not None else "done"
     notes = [f"best of {step:,} steps: {best_step:,}"] if best_step != step else []
+    if planned_for == "clock":
+        notes.append(f"the budget allowed {step:,} of {plan.steps:,} steps")
     return Fit(steps=step, stopped_by=stopped, notes=notes, losses=losses)
 
 

@@ -72,27 +72,30 @@ class AnyOrder(nn.Module):
         """What is known of a row of which nothing is known, (H,)."""
         return self.unknown.sum(0)
 
-    def forward(self, tokens: Tensor, known: Tensor, offsets: Tensor) -> list[Tensor]:
-        """Logits of every column, each (B, K).
+    def forward(self, tokens: Tensor, known: Tensor, offsets: Tensor, targets: Sequence[int]) -> list[Tensor]:
+        """Logits of the columns `targets`, each (B, K).
 
         Args:
             tokens: int (B, D).
-            known: (B, D, D): 1 where column [b, j] may see column [b, ·, i].
+            known: (B, targets, D): 1 where the target [b, t] may see column [b, ·, i].
             offsets: where each column's tokens start in `values()`, (D,).
+            targets: numbers of columns.
         """
         embedded = functional.embedding(tokens + offsets, self.values())
         dtype = torch.get_autocast_dtype(embedded.device.type) if _autocast(embedded) else embedded.dtype
         state = torch.bmm(known.to(dtype), embedded.to(dtype))
-        state = state + (self.start() + self.target).to(dtype)
-        states = self._network(state.transpose(0, 1).contiguous(), slice(None)).unbind(0)
-        return [self.logits(states[j], j) for j in range(len(self.sizes))]
+        every = len(targets) == len(self.sizes)
+        columns = slice(None) if every else torch.tensor(targets, device=tokens.device)
+        state = state + (self.start() + self.target[columns]).to(dtype)
+        states = self._network(state.transpose(0, 1).contiguous(), columns).unbind(0)
+        return [self.logits(own, j) for own, j in zip(states, targets, strict=True)]
 
     def column(self, known: Tensor, column: int) -> Tensor:
         """Logits (B, K) of one column, given the sum of `start` and the known tokens' `values`, (B, H)."""
         state = (known + self.target[column]).unsqueeze(0)
         return self.logits(self._network(state, slice(column, column + 1))[0], column)
 
-    def _network(self, state: Tensor, columns: slice) -> Tensor:
+    def _network(self, state: Tensor, columns: slice | Tensor) -> Tensor:
         """(columns, B, H) -> (columns, B, H)."""
         for into, out, bias in zip(self.into, self.out, self.bias, strict=True):
             inner = functional.layer_norm(state, (self.hidden,))

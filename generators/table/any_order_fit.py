@@ -1,6 +1,7 @@
 """Training an any-order network on tokens: which columns each row shows, and when to stop."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,29 +13,40 @@ from leaven.generators.table.any_order import AnyOrder
 from leaven.generators.training import Plan, train
 
 LOOK_ROWS = 2_000  # held-out rows that are looked at
-MASK_CELLS = 6_000_000  # rows of a batch × columns²: bounds the masks' memory
+TARGETS = 64  # columns that a step predicts; of wider tables a random choice
+MASK_CELLS = 6_000_000  # rows of a batch × targets × columns: bounds the masks' memory
 
 
 @dataclass(frozen=True)
 class Order:
     """How columns are shown.
 
-    Of the rows in a batch, a share of `fixed` is learned in the columns' own order, in which rows are drawn, the
-    others each in a random one. Besides, a share of `blind` of the columns is hidden, on average.
+    Of the rows in a batch, a share of `fixed` is learned in the columns' own order, in which rows are drawn, every
+    second of them with the column `target` first instead of in its place, as rows of a class are drawn. The others
+    are learned each in a random order. Besides, a share of `blind` of the columns is hidden, on average.
     """
 
     fixed: float = 0.6
     blind: float = 0.3
+    target: int | None = None
 
 
 def masks(
-    rows: int, columns: int, order: Order, generator: torch.Generator, device: torch.device | str = "cpu"
+    rows: int,
+    columns: int,
+    targets: Sequence[int],
+    order: Order,
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Which columns each column sees, 0 or 1, (rows, columns, columns): [b, j, i] = 1 where j sees i."""
+    """Which columns each target sees, 0 or 1, (rows, targets, columns): [b, t, i] = 1 where t sees i."""
     rank = torch.rand(rows, columns, generator=generator, device=device)
     plain = int(rows * order.fixed)
     rank[:plain] = torch.arange(columns, device=device) / columns
-    seen = rank.unsqueeze(1) < rank.unsqueeze(2)
+    if order.target is not None:
+        rank[0:plain:2, order.target] = -1.0
+    own = rank if len(targets) == columns else rank[:, list(targets)]
+    seen = rank.unsqueeze(1) < own.unsqueeze(2)
     if order.blind:
         share = 2 * order.blind * torch.rand(rows, 1, 1, generator=generator, device=device)
         seen = seen & (torch.rand(rows, 1, columns, generator=generator, device=device) >= share)
@@ -80,8 +92,9 @@ def fit(
     held_count = min(LOOK_ROWS, total // 10)
     held, own = shuffled[:held_count], shuffled[held_count:]
     size = batch_rows or int(np.clip(2 ** np.round(np.log2(max(len(own), 1) / 16)), 32, 1024))
-    size = max(1, min(size, len(own), MASK_CELLS // columns**2))
-    steps = _steps(len(own), size, epochs)
+    at_once = min(columns, TARGETS)
+    size = max(1, min(size, len(own), MASK_CELLS // (columns * at_once)))
+    steps = _steps(len(own), size, epochs) * columns // at_once
     every = max(10, min(steps // 15, 200))
     batches = _Batches(tokens, own, size, rng, device)
     generator = torch.Generator(device).manual_seed(seed)
@@ -90,25 +103,34 @@ def fit(
     looks = torch.from_numpy(tokens[np.sort(held)].astype(np.int64)).to(device)
     kind = torch.device(device).type
 
-    def columns_loss(batch: Tensor, seen: Tensor) -> list[Tensor]:
+    def columns_loss(batch: Tensor, picked: list[int], seen: Tensor, scale: Sequence[float]) -> Tensor:
         with torch.autocast(kind, torch.bfloat16, enabled=half):
-            logits = network(batch, seen, offsets)
-        return [functional.cross_entropy(own.float(), batch[:, j]) for j, own in enumerate(logits)]
+            logits = network(batch, seen, offsets, picked)
+        parts = [
+            functional.cross_entropy(own.float(), batch[:, j]) * scale[j]
+            for j, own in zip(picked, logits, strict=True)
+        ]
+        return torch.stack(parts).sum() * columns / len(picked)
 
     def loss(step: int) -> Tensor:
         network.train()
-        batch = batches.next()
-        parts = columns_loss(batch, masks(len(batch), columns, order, generator, device))
-        return torch.stack([w * part for w, part in zip(weights, parts, strict=True)]).sum()
+        batch, picked = batches.next(), list(range(columns))
+        if at_once < columns:
+            picked = sorted(rng.choice(columns, at_once, replace=False).tolist())
+        seen = masks(len(batch), columns, picked, order, generator, device)
+        return columns_loss(batch, picked, seen, weights)
 
     def score() -> float:
         network.eval()
         again = torch.Generator(device).manual_seed(seed + 1)
-        summed = 0.0
+        shown, summed = replace(order, blind=0.0), 0.0
+        groups = [list(range(start, min(start + at_once, columns))) for start in range(0, columns, at_once)]
         with torch.no_grad():
             for part in looks.split(size):
-                seen = masks(len(part), columns, Order(order.fixed, 0.0), again, device)
-                summed += float(torch.stack(columns_loss(part, seen)).sum()) * len(part)
+                for group in groups:
+                    seen = masks(len(part), columns, group, shown, again, device)
+                    lost = columns_loss(part, group, seen, [1.0] * columns)
+                    summed += float(lost) * len(part) * len(group) / columns
         return summed / len(looks)
 
     plan = Plan(steps=steps, rate=rate, every=every, patience=patience, weight_decay=weight_decay)

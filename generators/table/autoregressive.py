@@ -73,7 +73,7 @@ class AutoregressiveParameters(TableParameters):
     blind: float = Field(
         0.3, ge=0, le=0.5, description="share of columns that are hidden besides, on average"
     )
-    target_weight: float = Field(2.0, gt=0, description="how many times the target's loss counts")
+    target_weight: float = Field(5.0, gt=0, description="how many times the target's loss counts")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bfloat16 where the processor multiplies it in hardware"
     )
@@ -155,7 +155,7 @@ class Autoregressive(TableGenerator):
                 tokens,
                 target=self._target_place(),
                 target_weight=p.target_weight,
-                order=any_order_fit.Order(p.fixed_order, p.blind),
+                order=any_order_fit.Order(p.fixed_order, p.blind, self._target_place()),
                 epochs=p.epochs,
                 batch_rows=p.batch_rows,
                 rate=p.rate,
