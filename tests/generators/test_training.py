@@ -40,7 +40,7 @@ def test_it_learns_a_line() -> None:
 
 @pytest.mark.parametrize("decay", [0.1, 0.3, 0.5])
 def test_the_number_of_steps_tells_when_the_decay_began(decay: float) -> None:
-    for start in range(0, 400):
+    for start in range(400):
         assert _decay_start(_total(start, decay), decay) in (start, start - 1, start + 1)
         again = _decay_start(_total(start, decay), decay)
         assert _total(again, decay) <= _total(start, decay)
