@@ -93,6 +93,8 @@ class AnyOrder(nn.Module):
     def column(self, known: Tensor, column: int) -> Tensor:
         """Logits (B, K) of one column, given the sum of `start` and the known tokens' `values`, (B, H)."""
         state = (known + self.target[column]).unsqueeze(0)
+        if _autocast(state):
+            state = state.to(torch.get_autocast_dtype(state.device.type))
         return self.logits(self._network(state, slice(column, column + 1))[0], column)
 
     def _network(self, state: Tensor, columns: slice | Tensor) -> Tensor:
