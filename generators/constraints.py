@@ -1,10 +1,13 @@
 """What must hold in every row of a table, as a recipe says it (`constraints:`) and as generators and screens use it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from leaven.generators.formula import Formula as Arithmetic
+from leaven.generators.numbers import decimals_of, floats
 
 
 class _Constraint(BaseModel):
@@ -104,4 +107,104 @@ class Positive(_Constraint):
         return inside.fillna(True).to_numpy(dtype=bool) | values.isna().to_numpy()
 
 
-Constraint = Annotated[Inequality | Range | FixedCombinations | Positive, Field(discriminator="kind")]
+class _Determined(_Constraint):
+    """One column follows from others, up to the decimals that it is written with."""
+
+    @property
+    def determined(self) -> str:
+        """The column that follows from the others."""
+        raise TypeError("a constraint that determines a column names it")
+
+    def computed(self, rows: pd.DataFrame) -> np.ndarray:
+        """What the determined column should be, float (rows,); NaN where it cannot be told."""
+        raise TypeError("a constraint that determines a column computes it")
+
+    def learn(self, rows: pd.DataFrame) -> Any:
+        values = floats(rows[self.determined])
+        present = values[np.isfinite(values)]
+        whole = isinstance(rows[self.determined].dtype, pd.Int64Dtype)
+        largest = float(np.abs(present).max()) if len(present) else 0.0
+        return {"decimals": 0 if whole else decimals_of(present), "largest": largest}
+
+    def holds(self, rows: pd.DataFrame, learned: Any = None) -> np.ndarray:
+        """Rows whose value is the computed one, within half of the column's last decimal."""
+        learned = learned or self.learn(rows)
+        values = floats(rows[self.determined])
+        used = rows[self.columns_used].isna().any(axis=1).to_numpy()
+        off = np.abs(self.computed(rows) - values)
+        if learned["decimals"] is None:
+            slack = 1e-6 * np.abs(values) + 1e-9 * learned["largest"]
+        else:
+            slack = 0.5 * 10.0 ** -learned["decimals"] * (1 + 1e-6) + 1e-9 * np.abs(values)
+        return (off <= slack) | used
+
+
+class Sum(_Determined):
+    """`total` = the sum of `parts`."""
+
+    kind: Literal["sum"]
+    total: str = Field(description="column with the sum")
+    parts: list[str] = Field(min_length=2, description="columns that add up to it")
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        names = self.columns_used
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"'{twice[0]}' stands twice in the sum")
+        return self
+
+    @property
+    def columns_used(self) -> list[str]:
+        return [self.total, *self.parts]
+
+    @property
+    def determined(self) -> str:
+        return self.total
+
+    def computed(self, rows: pd.DataFrame) -> np.ndarray:
+        return np.sum([floats(rows[name]) for name in self.parts], axis=0)
+
+    def left_for(self, part: str, rows: pd.DataFrame) -> np.ndarray:
+        """What `part` must be, given the total and the other parts, float (rows,)."""
+        others = [floats(rows[name]) for name in self.parts if name != part]
+        return floats(rows[self.total]) - np.sum(others, axis=0)
+
+
+class Formula(_Determined):
+    """`column` = `expression` in every row: `price * quantity`."""
+
+    kind: Literal["formula"]
+    column: str = Field(description="column with the result")
+    expression: str = Field(
+        description="arithmetic on columns: + - * / **, abs, floor, ceil, log, exp, sqrt, round, min, max; "
+        "odd names between backticks"
+    )
+
+    @field_validator("expression")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        Arithmetic(text)
+        return text
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """The parsed expression."""
+        return Arithmetic(self.expression)
+
+    @property
+    def columns_used(self) -> list[str]:
+        return list(dict.fromkeys([self.column, *self.arithmetic.columns]))
+
+    @property
+    def determined(self) -> str:
+        return self.column
+
+    def computed(self, rows: pd.DataFrame) -> np.ndarray:
+        made = self.arithmetic.evaluate({name: floats(rows[name]) for name in self.arithmetic.columns})
+        return np.broadcast_to(made, len(rows))
+
+
+Constraint = Annotated[
+    Inequality | Range | FixedCombinations | Positive | Sum | Formula, Field(discriminator="kind")
+]

@@ -22,13 +22,13 @@ from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.generators.table import identifiers, possible
 from leaven.generators.table.coding import Coding, step
+from leaven.generators.table.derived import NEAR, Derivation
 from leaven.generators.table.prepare import Preparation
 
 STATE = "generator.json"
 BATCH_ROWS = 50_000  # rows drawn at once: bounds memory whatever the count
 TRY_ROWS = 20_000  # rows drawn before a low yield is called hopeless
 LEAST_YIELD = 1 / 2000
-NEAR = 0.01  # of the column's spread: so near to an asked-for number a drawn one counts as it
 _CONSTRAINTS: TypeAdapter[Any] = TypeAdapter(list[Constraint])
 
 
@@ -52,6 +52,7 @@ class TableGenerator(Generator):
         super().__init__(parameters, _CONSTRAINTS.validate_python(list(constraints)))
         self.preparation: Preparation | None = None
         self.identifiers: dict[str, identifiers.Pattern] = {}
+        self.derived = Derivation()
         self.learned: list[Any] = [None] * len(self.constraints)
         self.threads = 1
 
@@ -61,7 +62,7 @@ class TableGenerator(Generator):
     def _learn(
         self, frame: pd.DataFrame, *, seed: int, budget: Budget, device: str, progress: Progress
     ) -> Fit:
-        """Learn from typed train rows; `self.preparation` stands."""
+        """Learn from typed train rows of the columns in `self.inner`; `self.preparation` stands."""
 
     def _draw(self, count: int, *, seed: int, conditions: Conditions) -> pd.DataFrame:
         """About `count` coded rows. May use the conditions, need not meet them. Needless where `_make` is given."""
@@ -99,15 +100,19 @@ class TableGenerator(Generator):
         total = len(rows)
         if total == 0:
             raise FitError(f"{self.name}: there are no train rows to learn from")
-        frame = rows.frame(self.parameters.max_rows, derive(seed, "rows"))
-        notes = [] if len(frame) == total else [f"learned from {len(frame):,} of {total:,} train rows"]
+        frame = rows.frame(self._frame_rows, derive(seed, "rows"))
+        used = min(total, self.parameters.max_rows)
+        notes = [] if used == total else [f"learned from {used:,} of {total:,} train rows"]
         frame = self._without_broken(frame, notes)
         self.identifiers = {
             column.name: identifiers.learn(rows, column)
             for column in self.schema
             if column.type == "identifier"
         }
-        self.preparation = self._prepare(frame, self.schema)
+        self.derived = Derivation.learn(frame, self.constraints, self.schema)
+        notes += self.derived.notes(self.constraints)
+        frame = frame[self.inner.names]
+        self.preparation = self._prepare(frame, self.inner)
         if texts := self.schema.of("text"):
             notes.append(f"free text is not written, so it is missing in every row: {', '.join(texts)}")
         for name, coding in self.preparation.codings.items():
@@ -122,16 +127,20 @@ class TableGenerator(Generator):
     def sample(self, count: int, *, seed: int, conditions: Conditions = (), offset: int = 0) -> pd.DataFrame:
         ready = self._ready
         assert self.schema is not None
-        possible.check(conditions, ready, self.schema)
+        possible.check(conditions, {**ready.codings, **self.derived.codings}, self.schema)
+        asked = tuple(one for one in conditions if one.column in ready.codings)  # of the learned columns
         parts: list[pd.DataFrame] = []
         kept = made = turn = 0
-        alone = np.zeros(len(conditions) + len(self.constraints), dtype=int)  # rows that meet each one
+        # Rows that meet each one, and at the end those whose computed columns stay within train's bounds.
+        alone = np.zeros(len(conditions) + len(self.constraints) + 1, dtype=int)
         while kept < count or not parts:
             rate = min(1.0, (kept + 1) / made) if made else 1.0
             size = int(min(BATCH_ROWS, max(1, np.ceil((count - kept) / rate * 1.1 if made else count))))
-            frame = self._make(size, seed=derive(seed, "batch", turn), conditions=conditions)
-            frame = self._exact(frame, conditions)
-            inside = met(conditions, frame)
+            frame = self._make(size, seed=derive(seed, "batch", turn), conditions=asked)
+            frame = self._exact(frame, asked)
+            frame, inside = self.derived.add(frame, self.constraints, conditions, ready.codings)
+            alone[-1] += inside.sum()
+            inside &= met(conditions, frame)
             for place, condition in enumerate(conditions):
                 alone[place] += condition.mask(frame).sum()
             if self.keeps_constraints:
@@ -157,6 +166,7 @@ class TableGenerator(Generator):
             "learned": self.learned,
             "schema": self.schema.model_dump(mode="json"),
             "preparation": self._ready.model_dump(mode="json"),
+            "derived": self.derived.model_dump(mode="json"),
             "identifiers": {name: p.model_dump(mode="json") for name, p in self.identifiers.items()},
             "threads": self.threads,
         }
@@ -171,6 +181,7 @@ class TableGenerator(Generator):
         made.learned, made.threads = state["learned"], state["threads"]
         made.schema = Schema.model_validate(state["schema"])
         made.preparation = Preparation.model_validate(state["preparation"])
+        made.derived = Derivation.model_validate(state.get("derived", {}))
         made.identifiers = {
             name: identifiers.Pattern.model_validate(pattern)
             for name, pattern in state["identifiers"].items()
@@ -181,10 +192,21 @@ class TableGenerator(Generator):
     # Shared parts
 
     @property
+    def _frame_rows(self) -> int:
+        """Train rows that are read into memory."""
+        return int(self.parameters.max_rows)
+
+    @property
     def _ready(self) -> Preparation:
         if self.preparation is None:
             raise FitError(f"{self.name} is not fitted yet")
         return self.preparation
+
+    @property
+    def inner(self) -> Schema:
+        """The schema of what is learned: without the columns that a sum or a formula gives."""
+        assert self.schema is not None
+        return self.derived.rest(self.schema)
 
     def _without_broken(self, frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
         """Train rows that break a constraint teach the wrong thing."""
@@ -222,6 +244,7 @@ class TableGenerator(Generator):
 
     def _give_up(self, conditions: Conditions, alone: np.ndarray, kept: int, made: int) -> None:
         names = [f"condition '{c}'" for c in conditions] + [f"constraint {told(c)}" for c in self.constraints]
+        names.append("the range of the computed columns")
         rarest = (
             int(np.argmin(alone))
             if conditions
@@ -252,11 +275,19 @@ class TableGenerator(Generator):
             (constraint.low, constraint.high)
             for constraint in self.constraints
             if isinstance(constraint, Inequality)
+            and constraint.low in schema
+            and constraint.high in schema
             and schema[constraint.low].type == schema[constraint.high].type
         ]
 
     def _combined(self) -> list[Sequence[str]]:
-        return [c.columns for c in self.constraints if isinstance(c, FixedCombinations)]
+        """Columns that only come in train's combinations; without the computed ones."""
+        found = [
+            [name for name in c.columns if name in self.inner]
+            for c in self.constraints
+            if isinstance(c, FixedCombinations)
+        ]
+        return [names for names in found if len(names) > 1]
 
 
 def told(constraint: Any) -> str:

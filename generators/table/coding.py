@@ -7,6 +7,7 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from leaven.generators.conditions import Condition
+from leaven.generators.numbers import decimals_of
 from leaven.generators.schema import ColumnType
 
 
@@ -109,7 +110,7 @@ def learn(values: pd.Series, name: str, kind: ColumnType, most: int | None, few:
         # The counts of a long column are only worth making when they can be few.
         many = few == 0 or present.iloc[:10_000].nunique() > few or present.nunique() > few
         if many and ends["minimum"] != ends["maximum"]:
-            exact = {"decimals": _decimals(present)} if kind == "number" else {}
+            exact = {"decimals": decimals_of(present.to_numpy(dtype="float64"))} if kind == "number" else {}
             exact |= {"resolution": _resolution(present)} if kind == "date" else {}
             return Coding(form="numeric", **base, **exact)
     counts = present.value_counts().sort_index().sort_values(ascending=False, kind="stable")
@@ -125,14 +126,6 @@ def learn(values: pd.Series, name: str, kind: ColumnType, most: int | None, few:
         rest=found[kept:],
         rest_counts=sizes[kept:],
     )
-
-
-def _decimals(values: pd.Series) -> int | None:
-    numbers = values.to_numpy(dtype="float64")
-    for decimals in range(11):
-        if np.array_equal(np.round(numbers, decimals), numbers):
-            return decimals
-    return None
 
 
 def _resolution(values: pd.Series) -> int:

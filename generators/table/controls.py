@@ -37,8 +37,7 @@ class _KeepsRows(TableGenerator):
 
     @property
     def _kept(self) -> Schema:
-        assert self.schema is not None
-        return self.schema.model_copy(update={"columns": tuple(c for c in self.schema if c.learnable)})
+        return self.inner.model_copy(update={"columns": tuple(c for c in self.inner if c.learnable)})
 
     def _picked(self, count: int, rng: np.random.Generator, conditions: Conditions) -> pd.DataFrame:
         inside = np.flatnonzero(met(conditions, self.rows))

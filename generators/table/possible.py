@@ -1,6 +1,7 @@
 """Which conditions train rows make possible, said before anything is drawn."""
 
 import difflib
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,10 @@ from leaven.generators.conditions import Condition, Conditions
 from leaven.generators.errors import ConditionError
 from leaven.generators.schema import Schema
 from leaven.generators.table.coding import Coding
-from leaven.generators.table.prepare import Preparation
 
 
-def check(conditions: Conditions, preparation: Preparation, schema: Schema) -> None:
-    """Refuse what no train row shows.
+def check(conditions: Conditions, codings: Mapping[str, Coding], schema: Schema) -> None:
+    """Refuse what no train row shows, as the `codings` of its columns tell.
 
     Raises:
         ConditionError: names the condition, what train has instead, and the nearest value.
@@ -24,7 +24,7 @@ def check(conditions: Conditions, preparation: Preparation, schema: Schema) -> N
                 f"condition '{condition}': there is no column '{condition.column}'; the columns are "
                 f"{', '.join(schema.names)}"
             )
-        coding = preparation.codings.get(condition.column)
+        coding = codings.get(condition.column)
         if coding is None:
             raise ConditionError(
                 f"condition '{condition}': column '{condition.column}' is of type "

@@ -168,7 +168,8 @@ class SdvGenerator(TableGenerator):
                     )
                 )
             elif isinstance(constraint, FixedCombinations):
-                names = [n for n in constraint.columns if self._ready.codings[n].form == "discrete"]
+                codings = self._ready.codings  # of what is learned: computed columns are not among them
+                names = [n for n in constraint.columns if n in codings and codings[n].form == "discrete"]
                 if len(names) > 1:
                     found.append(cag.FixedCombinations([keys[name] for name in names]))
         return found

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from leaven.generators import catalog
-from leaven.generators.constraints import FixedCombinations, Inequality, Positive, Range
+from leaven.generators.constraints import FixedCombinations, Formula, Inequality, Positive, Range, Sum
 from leaven.generators.errors import FitError
 from leaven.generators.schema import Column, Schema
 
@@ -82,6 +82,38 @@ def test_fixed_combinations() -> None:
     learned = rule.learn(rows)
     other = pd.DataFrame({"a": ["x", "x", None], "b": ["1", "2", "2"]}, dtype=object)
     assert rule.holds(other, learned).tolist() == [True, False, True]
+
+
+def test_sum_within_the_decimals_of_its_total() -> None:
+    rule = Sum(kind="sum", total="t", parts=["a", "b"])
+    rows = pd.DataFrame(
+        {"a": [0.1, 1.0, 1.0, np.nan], "b": [0.2, 2.0, 2.004, 1.0], "t": [0.3, 3.01, 3.0, 9.0]}
+    )
+    assert rule.holds(rows).tolist() == [True, False, True, True]
+    whole = pd.DataFrame({"a": [1, 1], "b": [2, 2], "t": pd.array([3, 4], dtype="Int64")})
+    assert rule.holds(whole).tolist() == [True, False]
+    exact = pd.DataFrame(
+        {"a": [1 / 3, 1 / 3], "b": [1 / 7, 1 / 7], "t": [1 / 3 + 1 / 7, 1 / 3 + 1 / 7 + 1e-5]}
+    )
+    assert rule.holds(exact).tolist() == [True, False]
+    assert rule.holds(rows, {"decimals": 1, "largest": 9.0}).tolist() == [True, True, True, True]
+
+
+def test_formula_holds_where_it_can_be_computed() -> None:
+    rule = Formula(kind="formula", column="rate", expression="part / `the whole`")
+    rows = pd.DataFrame(
+        {"part": [1.0, 1.0, 1.0, 1.0], "the whole": [4.0, 3.0, 0.0, 0.0], "rate": [0.25, 0.25, np.nan, 0.5]}
+    )
+    assert rule.columns_used == ["rate", "part", "the whole"]
+    # Nothing can be said of a missing value; but a value that the formula cannot give breaks it.
+    assert rule.holds(rows).tolist() == [True, False, True, False]
+
+
+def test_a_sum_names_each_column_once() -> None:
+    with pytest.raises(ValueError, match="'a' stands twice in the sum"):
+        Sum(kind="sum", total="a", parts=["a", "b"])
+    with pytest.raises(ValueError, match="at least 2 items"):
+        Sum(kind="sum", total="a", parts=["b"])
 
 
 @pytest.mark.parametrize("name", ["gaussian_copula", "tvae", "ctgan", "smote", "bootstrap"])

@@ -5,6 +5,7 @@ from typing import Any
 
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Schema
+from leaven.generators.table import derived
 from leaven.pipelines.kinds.table.infer import Understood
 from leaven.pipelines.kinds.table.statistics import Statistics
 from leaven.pipelines.kinds.table.write_rows import Written
@@ -12,7 +13,7 @@ from leaven.pipelines.recipe import Recipe
 
 
 def check_constraints(recipe: Recipe, schema: Schema) -> None:
-    """The constraints' columns have types that can keep them.
+    """The constraints' columns have types that can keep them, and no two constraints determine one column.
 
     Raises:
         InputError: names the constraint, the column and its type.
@@ -20,7 +21,7 @@ def check_constraints(recipe: Recipe, schema: Schema) -> None:
     for number, constraint in enumerate(recipe.constraints):
         types = {name: schema[name].type for name in constraint.columns_used}
         numeric = ("number", "integer")
-        if constraint.kind in ("range", "positive"):
+        if constraint.kind in ("range", "positive", "sum", "formula"):
             wrong = [name for name, kind in types.items() if kind not in numeric]
             expected = "a number"
         elif constraint.kind == "inequality":
@@ -37,6 +38,7 @@ def check_constraints(recipe: Recipe, schema: Schema) -> None:
                 f"constraints.{number}: column '{wrong[0]}' is of type {types[wrong[0]]}; "
                 f"{constraint.kind} needs {expected}"
             )
+    derived.order(recipe.constraints, schema)
 
 
 def profile_of(

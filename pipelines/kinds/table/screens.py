@@ -129,7 +129,11 @@ class Constraints:
 
 
 def describe(constraint: Any) -> str:
-    """A constraint as a short text: `low<=high`, `0<=age<=120`, `amount>0`, `city+country seen together`."""
+    """A constraint as a short text: `low<=high`, `0<=age<=120`, `total=net+tax`, `city+country seen together`."""
+    if constraint.kind == "sum":
+        return f"{constraint.total}={'+'.join(constraint.parts)}"
+    if constraint.kind == "formula":
+        return f"{constraint.column}={constraint.expression}"
     if constraint.kind == "inequality":
         return f"{constraint.low}{'<' if constraint.strict else '<='}{constraint.high}"
     if constraint.kind == "range":
