@@ -10,7 +10,6 @@ anew, so an ablation is this command once for each `--set`. Regression is scored
 """
 
 import argparse
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from peers.child import Asked, fitted
-from peers.measure import Judge
+from peers.measure import Judge, code_digest
 from peers.tables import KNOWN, known
 
 import leaven.generators
@@ -118,14 +117,6 @@ def show(cell: str, rows: list[dict[str, Any]], fit: float) -> None:
     )
 
 
-def code_digest() -> str:
-    """Of the generators' code: what was measured with other code is measured again."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(leaven.generators.__path__[0]).rglob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
 def value(text: str) -> Any:
     """`key=value`'s value: JSON, else the text itself."""
     try:
@@ -185,7 +176,7 @@ def main() -> None:
     for cell in options.cells:
         rows = []
         for seed in range(options.seeds):
-            key = json.dumps([cell, seed, *told, code_digest()])
+            key = json.dumps([cell, seed, *told, code_digest(leaven.generators)])
             if key not in done:
                 row = measure(cell, seed, parameters, options)
                 if "judged" not in row:

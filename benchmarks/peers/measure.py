@@ -5,14 +5,17 @@ were shuffled one by one (for privacy: train rows drawn with replacement). Neith
 are measured once per table and seed.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+import leaven.pipelines
 from leaven.generators.seeds import derive
 from leaven.pipelines import kinds
 from leaven.pipelines.quality import bootstrap, privacy, utility
@@ -176,7 +179,15 @@ class Judge:
     def _stamp(self) -> str:
         sizes = [len(self.train), len(self.test), FIDELITY_ROWS, NEIGHBOUR_ROWS]
         stood = [self.table.train.stat().st_mtime, self.table.test.stat().st_mtime]
-        return json.dumps([sizes, stood, LEARNER])
+        return json.dumps([sizes, stood, LEARNER, code_digest(leaven.pipelines)])
+
+
+def code_digest(package: ModuleType) -> str:
+    """Of a package's code: what was measured with other code is measured again."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(package.__path__[0]).rglob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def reach(
