@@ -161,6 +161,44 @@ CASES: dict[str, tuple[Make, dict, list[str]]] = {
         {"constraints": [{"kind": "range", "column": "city", "minimum": 0}]},
         ["constraints.0", "'city'", "category"],
     ),
+    "formula on no column": (
+        text(rows()),
+        {"constraints": [{"kind": "formula", "column": "age", "expression": "agee * 2"}]},
+        ["constraints.0", "'agee'", "'age'"],
+    ),
+    "sum of texts": (
+        with_column("total", [str(i) for i in range(60)]),
+        {"constraints": [{"kind": "sum", "total": "total", "parts": ["age", "city"]}]},
+        ["constraints.0", "'city'", "category", "sum needs a number"],
+    ),
+    "column determined twice": (
+        with_column("total", [str(20 + i % 37) for i in range(60)]),
+        {
+            "constraints": [
+                {"kind": "formula", "column": "total", "expression": "age * 1"},
+                {"kind": "formula", "column": "total", "expression": "age + 0"},
+            ]
+        },
+        ["constraints.1", "'total'", "constraints.0"],
+    ),
+    "formulas in a circle": (
+        with_column("total", [str(20 + i % 37) for i in range(60)]),
+        {
+            "constraints": [
+                {"kind": "formula", "column": "total", "expression": "age * 1"},
+                {"kind": "formula", "column": "age", "expression": "total * 1"},
+            ]
+        },
+        ["constraints.0", "'total', 'age'", "circle"],
+    ),
+    "formula for the target": (
+        with_column("price", [f"{i * 1.37:.2f}" for i in range(60)]),
+        {
+            "task": {"target": "price"},
+            "constraints": [{"kind": "formula", "column": "price", "expression": "age * 1.37"}],
+        },
+        ["constraints.0", "'price' is the target"],
+    ),
     "group of no column": (text(rows()), {"split": {"group": "house"}}, ["split.group", "'house'"]),
     "time that is none": (text(rows()), {"split": {"time": "city"}}, ["split.time", "'city'", "category"]),
     "truncated Parquet": (

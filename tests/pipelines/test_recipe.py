@@ -115,6 +115,19 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         "constraints: [{kind: inequality, low: a, hgh: b}]",
         ["'constraints.0.hgh'", "'high'"],
     ),
+    "sum of one": ("constraints: [{kind: sum, total: a, parts: [b]}]", ["constraints.0.parts", "2 items"]),
+    "sum with itself": (
+        "constraints: [{kind: sum, total: a, parts: [a, b]}]",
+        ["constraints.0", "'a' stands twice"],
+    ),
+    "formula that is code": (
+        "constraints: [{kind: formula, column: a, expression: '__import__(`os`)'}]",
+        ["constraints.0.expression", "no function '__import__'", "round"],
+    ),
+    "formula's syntax": (
+        "constraints: [{kind: formula, column: a, expression: 'pm2.5 * 2'}]",
+        ["constraints.0.expression", "'pm2.5 * 2' is not arithmetic", "backticks"],
+    ),
     "device": ("device: gpu", ["device", "'gpu'", "'cuda'"]),
     "schedule": ("schedule: {}", ["schedule", "cron or interval"]),
     "syntax": ("split: [1", ["is not YAML"]),

@@ -125,6 +125,12 @@ def test_constraints_name_what_was_broken(train: Path) -> None:
     ]
 
 
+def test_a_broken_formula_is_told_as_it_was_written(train: Path) -> None:
+    asked = recipe([{"kind": "formula", "column": "pay", "expression": "age / 40"}], constraints=True)
+    rows = people(3, 2).assign(age=pd.array([40, 20, 40], dtype="Int64"), pay=[1.0, 0.5, 1.5])
+    assert reasons(train, rows, asked) == ["", "", "constraint: pay=age / 40"]
+
+
 def test_copies_and_near_copies(train: Path) -> None:
     real = people(600, 1)
     rows = real.iloc[[5, 6, 7, 8]].reset_index(drop=True)
