@@ -8,7 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
@@ -61,6 +61,7 @@ class Fit(BaseModel):
     rows: int = 0  # rows learned from
     notes: list[str] = Field(default_factory=list)
     losses: list[dict[str, float]] = Field(default_factory=list)
+    privacy: dict[str, Any] | None = None  # what a differentially private fit was asked for and has spent
 
 
 class Generator(ABC):
@@ -106,6 +107,10 @@ class Generator(ABC):
         Raises:
             ConditionError: a condition cannot be met; says which one and why.
         """
+
+    def to(self, device: str) -> Self:
+        """Draw on this device from now on, where the method can."""
+        return self
 
     @abstractmethod
     def save(self, directory: Path) -> None:

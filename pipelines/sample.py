@@ -30,7 +30,7 @@ def sample(run: Run, candidate: Candidate, model: Record, plan: Plan, shard: Sha
     def make(out: Path) -> dict[str, object]:
         generator = _generator(
             candidate.model_dump_json(), model.folder, model.digest, run.recipe.source.kind
-        )
+        ).to(run.device)
         frame = generator.sample(shard.rows, seed=seed, conditions=shard.conditions, offset=shard.offset)
         assert generator.schema is not None
         pq.write_table(
@@ -42,6 +42,7 @@ def sample(run: Run, candidate: Candidate, model: Record, plan: Plan, shard: Sha
         "candidate": candidate.model_dump(mode="json"),
         "shard": shard.model_dump(mode="json"),
         "seed": seed,
+        **({} if run.device == "cpu" else {"device": run.device}),
     }
     name = f"sample-{part}-{candidate.generator}-{shard.index:05d}"
     return stage.run(run.work, name, inputs={"model": model.digest}, config=config, make=make)
