@@ -1,0 +1,149 @@
+"""A private fit of the autoregressive generator: columns from noisy histograms, network by DP-SGD, and what it cost."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from leaven.generators.contract import Budget, Fit, Progress
+from leaven.generators.errors import FitError
+from leaven.generators.rows import Rows
+from leaven.generators.schema import Schema
+from leaven.generators.seeds import derive, seeded
+from leaven.generators.table import private_columns
+from leaven.generators.table.identifiers import Pattern
+from leaven.generators.table.private import PUBLIC, Ledger, Noise, Privacy, check, epsilon_of
+
+HIDDEN = 64  # units of a layer where nothing is asked: noise grows with the number of parameters
+BINS = 64  # likewise, cells of a column of numbers
+FIRST_INTEGER = 10**15  # of new identifiers
+
+SECRET: int | None = None
+"""A seed for the noise, for tests alone. None: from the operating system, as the promise needs."""
+
+
+class PrivateFit:
+    """One private fit: its ledger, its noise, and what it learned of single columns."""
+
+    def __init__(self, parameters: Any, rows: Rows, constraints: Any):
+        """Raises FitError in one line for what cannot be kept."""
+        asked: Privacy = parameters.privacy
+        check(asked, len(rows), parameters.max_rows, constraints)
+        if parameters.dropout:
+            raise FitError("privacy: dropout must be 0, since gradients are cut row by row without it")
+        self.parameters = parameters
+        self.ledger, self.noise = Ledger(asked, len(rows)), Noise(SECRET)
+        self.columns: private_columns.Learned | None = None
+
+    def identifiers(self, schema: Schema) -> dict[str, Pattern]:
+        """New identifiers that look like none of the real ones in particular."""
+        return {
+            column.name: Pattern(form="integer", start=FIRST_INTEGER)
+            if column.storage == "int64"
+            else Pattern(form="uuid", salt=column.name)
+            for column in schema
+            if column.type == "identifier"
+        }
+
+    def prepare(self, frame: pd.DataFrame, schema: Schema) -> private_columns.Learned:
+        """Values, ranges and counts of all columns."""
+        p = self.parameters
+        self.columns = private_columns.learn(
+            frame,
+            schema,
+            self.ledger,
+            self.noise,
+            bins=min(p.bins, BINS) if "bins" not in p.model_fields_set else p.bins,
+            max_categories=p.max_categories,
+            rare_below=p.rare_below,
+        )
+        return self.columns
+
+    def train(
+        self,
+        made: Any,
+        frame: pd.DataFrame,
+        *,
+        target: int | None,
+        order: Any,
+        seed: int,
+        threads: int,
+        budget: Budget,
+        device: str,
+        progress: Progress,
+        name: str,
+    ) -> tuple[Any, Fit]:
+        """The trained network and its report. `made` makes a network for the vocabulary."""
+        from leaven.generators.table import private_training
+
+        assert self.columns is not None
+        p, words = self.parameters, self.columns.vocabulary
+        rows = self.ledger.rows
+        network, report = None, Fit(notes=["every column is empty: there is nothing to learn"])
+        if words.columns:
+            tokens, _ = words.encode(frame, self.columns.preparation)
+            plan = private_training.Steps.planned(rows, p.epochs, p.batch_rows, p.rate, p.weight_decay)
+            with seeded(derive(seed, "network"), threads):
+                network = made().to(device)
+                private_training.begin(network, [self.columns.counts[column] for column in words.columns])
+                report = private_training.train(
+                    network,
+                    tokens,
+                    plan=plan,
+                    ledger=self.ledger,
+                    noise=self.noise,
+                    target=target,
+                    target_weight=p.target_weight,
+                    order=order,
+                    budget=budget,
+                    device=device,
+                    progress=progress,
+                    name=name,
+                )
+        report.rows = rows
+        report.privacy = self.spent()
+        report.notes = [self._told(report.privacy), *self.columns.notes, *report.notes]
+        return network, report
+
+    def spent(self) -> dict[str, Any]:
+        """What was asked and what was spent, for the report."""
+        ledger, columns = self.ledger, self.columns
+        assert columns is not None
+        delta = ledger.delta - ledger.open_delta
+        training = ledger.spent[1:]
+        return {
+            "epsilon": _up(ledger.epsilon(), 4),
+            "asked": ledger.asked.epsilon,
+            "delta": ledger.delta,
+            "columns": {
+                "epsilon": _up(epsilon_of(ledger.spent[:1], delta), 4),
+                "histograms": columns.histograms,
+                "noise": round(columns.noise, 3),
+                "threshold": round(columns.threshold, 1),
+            },
+            "training": {
+                "epsilon": _up(epsilon_of(training, delta), 4),
+                "noise_multiplier": round(training[0][0], 4) if training else None,
+                "sampling_rate": training[0][1] if training else None,
+                "steps": training[0][2] if training else 0,
+                "max_grad_norm": ledger.asked.max_grad_norm,
+            },
+            "neighbours": "one row more or less",
+            "accountant": "Opacus, Renyi differential privacy",
+            "public": list(PUBLIC),
+        }
+
+    @staticmethod
+    def _told(spent: dict[str, Any]) -> str:
+        parts = [_up(spent[part]["epsilon"]) for part in ("columns", "training")]
+        return (
+            f"privacy: epsilon {_up(spent['epsilon']):.2f} of {spent['asked']:g} spent (delta {spent['delta']:.2g}; "
+            f"one row more or less): on its own {parts[0]:.2f} for values, ranges and counts of columns, "
+            f"{parts[1]:.2f} for training; together they cost less than their sum. It holds for the generator and "
+            "all rows it draws, not for what screens, choice and report read of real rows"
+        )
+
+
+def _up(epsilon: float, digits: int = 2) -> float:
+    """Rounded up: less must not be said than was spent."""
+    return float(np.ceil(epsilon * 10**digits - 1e-6) / 10**digits)
