@@ -24,6 +24,8 @@ from leaven.generators.table import vocabulary as words
 from leaven.generators.table.base import TableGenerator, TableParameters
 from leaven.generators.table.ordered import OrderedPairs
 from leaven.generators.table.prepare import Preparation
+from leaven.generators.table.private import Privacy
+from leaven.generators.table.private_fit import HIDDEN, PrivateFit
 from leaven.generators.table.vocabulary import Vocabulary
 
 NETWORK, VOCABULARY, COMBINED = "network.safetensors", "vocabulary.json", "combined_{}.parquet"
@@ -78,6 +80,9 @@ class AutoregressiveParameters(TableParameters):
         "auto", description="auto: bfloat16 where the processor multiplies it in hardware"
     )
     compile: bool = Field(False, description="compile the network first; pays on long fits on a GPU")
+    privacy: Privacy | None = Field(
+        None, description="learn with differential privacy: {epsilon: 3}; rows show less of single train rows"
+    )
 
 
 class Autoregressive(TableGenerator):
@@ -93,6 +98,8 @@ class Autoregressive(TableGenerator):
         self.combinations: list[Any] = []
         self.half = False
         self._rows: Rows | None = None
+        self._device = "cpu"
+        self._private: PrivateFit | None = None
         self._drawer: Any = None
 
     # Learning
@@ -107,18 +114,31 @@ class Autoregressive(TableGenerator):
         threads: int = 2,
         progress: Progress = silent,
     ) -> Fit:
+        self._private = (
+            PrivateFit(self.parameters, rows, self.constraints) if self.parameters.privacy else None
+        )
         self._rows = rows
         try:
             return super().fit(
                 rows, seed=seed, budget=budget, device=device, threads=threads, progress=progress
             )
         finally:
-            self._rows = None
+            self._rows = self._private = None
 
     @property
     def _frame_rows(self) -> int:
-        return min(LOOKED_AT, self.parameters.max_rows)
+        return self.parameters.max_rows if self._private else min(LOOKED_AT, self.parameters.max_rows)
 
+    def _without_broken(self, frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+        # How many rows break a constraint is not told of private rows.
+        return super()._without_broken(frame, [] if self._private else notes)
+
+        if self._private:
+            assert self.schema is not None
+            self.identifiers = self._private.identifiers(self.schema)
+            learned = self._private.prepare(frame, schema)
+            self.vocabulary = learned.vocabulary
+            return learned.preparation
     def _prepare(self, frame: pd.DataFrame, schema: Schema) -> Preparation:
         combined = {name for columns in self._combined() for name in columns}
         made = Preparation.learn(
@@ -132,6 +152,8 @@ class Autoregressive(TableGenerator):
     ) -> Fit:
         from leaven.generators.table import any_order_fit
 
+        if self._private:
+            return self._learn_privately(frame, seed=seed, budget=budget, device=device, progress=progress)
         assert self.schema is not None and self._rows is not None
         p = self.parameters
         rows = len(frame)
@@ -172,6 +194,29 @@ class Autoregressive(TableGenerator):
         self._device, self._drawer = device, None
         report.rows = rows
         report.notes = self._notes + report.notes
+    def _learn_privately(
+        self, frame: pd.DataFrame, *, seed: int, budget: Budget, device: str, progress: Progress
+    ) -> Fit:
+        from leaven.generators.table.any_order_fit import Order
+
+        assert self._private is not None
+        self.combinations = []
+        self.network, report = self._private.train(
+            self._made,
+            frame,
+            target=self._target_place(),
+            order=Order(self.parameters.fixed_order, self.parameters.blind, self._target_place()),
+            seed=seed,
+            threads=self.threads,
+            budget=budget,
+            device=device,
+            progress=progress,
+            name=self.name,
+        )
+        self.network = self.network.cpu() if self.network is not None else None
+        self._device, self._drawer = device, None
+        return report
+
         return report
 
     def _tokens(self, frame: pd.DataFrame, progress: Progress) -> tuple[np.ndarray, int]:
@@ -202,7 +247,8 @@ class Autoregressive(TableGenerator):
         assert self.vocabulary is not None
         columns = self.vocabulary.columns
         wide = len(columns)
-        hidden = self.parameters.hidden or (256 if wide <= 40 else 128 if wide <= 150 else 64)
+        usual = HIDDEN if self.parameters.privacy else 256 if wide <= 40 else 128 if wide <= 150 else 64
+        hidden = self.parameters.hidden or usual
         return AnyOrder(
             [self.vocabulary.size(name, self._ready) for name in columns],
             [self.vocabulary.ordered(name) for name in columns],
