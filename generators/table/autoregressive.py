@@ -114,10 +114,10 @@ class Autoregressive(TableGenerator):
         threads: int = 2,
         progress: Progress = silent,
     ) -> Fit:
+        self._rows = rows
         self._private = (
             PrivateFit(self.parameters, rows, self.constraints) if self.parameters.privacy else None
         )
-        self._rows = rows
         try:
             return super().fit(
                 rows, seed=seed, budget=budget, device=device, threads=threads, progress=progress
@@ -133,13 +133,13 @@ class Autoregressive(TableGenerator):
         # How many rows break a constraint is not told of private rows.
         return super()._without_broken(frame, [] if self._private else notes)
 
+    def _prepare(self, frame: pd.DataFrame, schema: Schema) -> Preparation:
         if self._private:
             assert self.schema is not None
             self.identifiers = self._private.identifiers(self.schema)
             learned = self._private.prepare(frame, schema)
             self.vocabulary = learned.vocabulary
             return learned.preparation
-    def _prepare(self, frame: pd.DataFrame, schema: Schema) -> Preparation:
         combined = {name for columns in self._combined() for name in columns}
         made = Preparation.learn(
             frame, schema, max_categories=self.parameters.max_categories, discrete=combined
