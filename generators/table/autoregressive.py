@@ -194,6 +194,8 @@ class Autoregressive(TableGenerator):
         self._device, self._drawer = device, None
         report.rows = rows
         report.notes = self._notes + report.notes
+        return report
+
     def _learn_privately(
         self, frame: pd.DataFrame, *, seed: int, budget: Budget, device: str, progress: Progress
     ) -> Fit:
@@ -215,8 +217,6 @@ class Autoregressive(TableGenerator):
         )
         self.network = self.network.cpu() if self.network is not None else None
         self._device, self._drawer = device, None
-        return report
-
         return report
 
     def _tokens(self, frame: pd.DataFrame, progress: Progress) -> tuple[np.ndarray, int]:
