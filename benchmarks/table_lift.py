@@ -55,13 +55,13 @@ def jobs(options: argparse.Namespace) -> Iterator[Job]:
             yield from (Job(dataset, cell, seed, slow, (slow,)) for dataset, cell in names)
 
 
-def finished(path: Path, arms: Sequence[str]) -> bool:
-    """Whether the file holds these arms, made by this code."""
+def finished(path: Path, arms: Sequence[str], settings: dict[str, Any]) -> bool:
+    """Whether the file holds these arms, made by this code with these settings."""
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError):
         return False
-    return record["code"] == stages.code() and record["asked"] == list(arms)
+    return (record["code"], record["asked"], record["settings"]) == (stages.code(), list(arms), settings)
 
 
 def one(job: Job, asked: unit.Asked, folder: Path) -> tuple[Job, str]:
@@ -88,9 +88,14 @@ def limit_threads() -> None:
 def run(options: argparse.Namespace, folder: Path) -> None:
     """Measure what is missing, until the minutes are over."""
     asked = unit.Asked(
-        options.data.resolve(), options.repeats, options.fit, options.venvs.resolve(), options.recipe
+        options.data.resolve(),
+        options.repeats,
+        options.fit,
+        options.venvs.resolve(),
+        options.recipe,
+        options.majority,
     )
-    todo = [job for job in jobs(options) if not finished(job.path(folder), job.arms)]
+    todo = [job for job in jobs(options) if not finished(job.path(folder), job.arms, asked.settings)]
     for job in list(todo):
         if reason := not_run(asked.data, job.dataset, job.cell):
             todo.remove(job)
@@ -122,7 +127,7 @@ def not_run(data: Path, dataset: str, cell: str) -> str:
     """Why a cell is not run, or nothing."""
     try:
         of = DATASETS[dataset]
-        cells.sizes(of, cell, cells.load(data, of.file)[of.target].value_counts().to_dict())
+        cells.sizes(cell, cells.load(data, of.file)[of.target].value_counts().to_dict())
     except NotRun as reason:
         return str(reason)
     return ""
@@ -150,6 +155,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="seeds of a random learner on test rows")
     parser.add_argument("--recipe", type=json.loads, default={}, help="JSON: what is not default")
     parser.add_argument("--venvs", type=Path, default=unit.Asked.venvs, help="environments of peers")
+    parser.add_argument(
+        "--majority", type=int, default=cells.MAJORITY, help="rows beside few of the minority"
+    )
     parser.add_argument("--fit", type=float, default=60.0, help="seconds that a fit may take")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no cell after so many")

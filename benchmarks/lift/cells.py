@@ -11,7 +11,7 @@ import pandas as pd
 from leaven.generators.seeds import derive
 
 MOST_TEST_ROWS = 4_000
-MOST_MAJORITY = 1_000  # rows of the other class in a cell with few rows of the minority
+MAJORITY = 1_000  # at most so many rows of the other class in a cell with few rows of the minority
 LEAST_PER_CLASS = 5
 LOW_ROWS, LOW_MINORITY = 300, 30  # up to which a cell counts as low in data
 
@@ -64,11 +64,11 @@ def load(folder: Path, file: str) -> pd.DataFrame:
     return pd.read_csv(folder / file, dtype=str, keep_default_na=False)
 
 
-def sizes(dataset: Dataset, cell: str, counts: dict[str, int]) -> dict[str, int]:
+def sizes(cell: str, counts: dict[str, int], majority: int = MAJORITY) -> dict[str, int]:
     """Rows of each class in the cell, for a table with `counts` rows per class.
 
-    n counts train and validation, at natural shares. A cell with few rows of the minority has beside them 1,000
-    of the other class, or half of those that there are.
+    n counts train and validation, at natural shares. A cell with few rows of the minority has beside them `majority`
+    rows of the other class, or half of those that there are if that is less.
 
     Raises:
         NotRun: the cell would need more than half of the table, or a class would have fewer than 5 rows.
@@ -82,7 +82,7 @@ def sizes(dataset: Dataset, cell: str, counts: dict[str, int]) -> dict[str, int]
     else:
         if size > counts[rare] / 2:
             raise NotRun(f"{size} rows are more than half of the minority's {counts[rare]:,}")
-        wanted = {label: min(MOST_MAJORITY, count // 2) for label, count in counts.items()} | {rare: size}
+        wanted = {label: min(majority, count // 2) for label, count in counts.items()} | {rare: size}
     rows = sum(wanted.values())
     if rows > total / 2:
         raise NotRun(f"{rows:,} rows are more than half of the table's {total:,}")
@@ -93,7 +93,9 @@ def sizes(dataset: Dataset, cell: str, counts: dict[str, int]) -> dict[str, int]
     return wanted
 
 
-def draw(folder: Path, dataset: Dataset, cell: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def draw(
+    folder: Path, dataset: Dataset, cell: str, seed: int, majority: int = MAJORITY
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows to work with (train and validation) and test rows, as texts.
 
     Test rows: 4,000, or half of a smaller table, stratified; the same for all cells of a dataset and seed. A row
@@ -103,7 +105,7 @@ def draw(folder: Path, dataset: Dataset, cell: str, seed: int) -> tuple[pd.DataF
         NotRun: see `sizes`.
     """
     table = load(folder, dataset.file)
-    wanted = sizes(dataset, cell, table[dataset.target].value_counts().to_dict())
+    wanted = sizes(cell, table[dataset.target].value_counts().to_dict(), majority)
     rng = np.random.default_rng(derive("lift", dataset.name, seed))
     if dataset.test_file:
         others = load(folder, dataset.test_file)

@@ -49,6 +49,7 @@ class Asked:
         fit: seconds that one fit of a generator may take.
         venvs: folder of the environments of peers that are not in Leaven's own (see `peers.venvs`).
         recipe: what is not as in the default recipe.
+        majority: rows of the other class in cells with few rows of the minority.
     """
 
     data: Path
@@ -56,6 +57,12 @@ class Asked:
     fit: float = 60.0
     venvs: Path = Path("benchmarks/results/venvs")
     recipe: dict[str, Any] = field(default_factory=dict)
+    majority: int = cells.MAJORITY
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a record's numbers depend on."""
+        return {key: getattr(self, key) for key in ("repeats", "fit", "recipe", "majority")}
 
 
 def measure(asked: Asked, dataset: Dataset, cell: str, seed: int, arms: Iterable[str]) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def measure(asked: Asked, dataset: Dataset, cell: str, seed: int, arms: Iterable
         NotRun: the table is too small for the cell.
     """
     begun, worked = time.monotonic(), time.process_time()
-    drawn, test = cells.draw(asked.data, dataset, cell, seed)
+    drawn, test = cells.draw(asked.data, dataset, cell, seed, asked.majority)
     with tempfile.TemporaryDirectory(prefix="lift-") as folder, stages_alone():
         bench = _Bench.start(asked, dataset, drawn, test, seed, Path(folder))
         for name in arms:
@@ -85,7 +92,7 @@ def measure(asked: Asked, dataset: Dataset, cell: str, seed: int, arms: Iterable
         "seed": seed,
         "code": code(),
         "commit": commit(),
-        "settings": {"repeats": asked.repeats, "fit": asked.fit, "recipe": asked.recipe},
+        "settings": asked.settings,
         "metric": bench.run.task.metric,
         "rows": {"real": len(drawn), "test": len(test)}
         | {f"real {k}": int(v) for k, v in drawn[dataset.target].value_counts().items()},

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import table_lift
-from lift import cells, summary, tables, unit
+from lift import cells, stages, summary, tables, unit
 from lift.cells import Dataset, NotRun
 
 PLANTED = Dataset("planted", "y", "planted.csv")
@@ -68,7 +68,7 @@ def test_no_row_stands_in_test_too_and_larger_cells_hold_smaller_ones(folder: Pa
 )
 def test_a_table_too_small_is_not_run_and_says_why(cell: str, counts: dict[str, int], why: str) -> None:
     with pytest.raises(NotRun, match=why):
-        cells.sizes(PLANTED, cell, counts)
+        cells.sizes(cell, counts)
 
 
 def test_holm_steps_down() -> None:
@@ -156,3 +156,17 @@ def test_one_cell_is_measured_and_taken_up_again(folder: Path, monkeypatch: pyte
     assert record["leaven"]["folds"] == 5 and all("gain" in trial for trial in record["leaven"]["trials"])
     again = unit.measure(asked, PLANTED, "n_50", 0, ["controls"])["arms"]
     assert len(again) == 5 and again == {name: found[name] for name in again}  # equal seeds, equal scores
+
+
+def test_quicker_forests_are_the_same_forests() -> None:
+    from sklearn.ensemble import RandomForestClassifier
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
+
+    def forest() -> np.ndarray:
+        return RandomForestClassifier(20, random_state=1).fit(x, y).predict_proba(x)
+
+    before = forest()
+    stages.quicker_forests()
+    assert np.array_equal(before, forest())
