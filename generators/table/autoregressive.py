@@ -289,37 +289,15 @@ class Autoregressive(TableGenerator):
             conditions=conditions,
         )
 
-    def complete(self, frame: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-        """Rows with the missing cells filled in, by draws given the other cells of the row.
-
-        A cell counts as missing where it is empty or its column is not there, even where train has missing values
-        too. Cells with a value stay as they are.
-
-        Args:
-            frame: typed rows; columns may be left out.
-            seed: of the draws.
-
-        Returns:
-            As many rows with all of the schema's columns.
-        """
-        assert self.vocabulary is not None and self.schema is not None
+    def _complete(self, frame: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+        assert self.vocabulary is not None
         tokens, known = self.vocabulary.encode(frame, self._ready)
         for place, name in enumerate(self.vocabulary.columns):
             if name in frame:
                 known[:, place] &= frame[name].notna().to_numpy()
-        made = self._filled(
+        return self._filled(
             tokens.astype(np.int64), known.copy(), seed=seed, conditions=(), keep_missing=False
         )
-        for name in made.columns.intersection(frame.columns):
-            given = frame[name].notna().to_numpy()
-            made[name] = made[name].where(~given, frame[name].reset_index(drop=True))
-        made = self._finish(made, 0)
-        for name in self.schema.of("identifier", "text"):
-            if name in frame:
-                made[name] = made[name].where(
-                    frame[name].isna().to_numpy(), frame[name].reset_index(drop=True)
-                )
-        return made
 
     def _filled(
         self,

@@ -16,10 +16,11 @@ from pydantic import Field, TypeAdapter
 from leaven.generators.conditions import Conditions, met
 from leaven.generators.constraints import Constraint, FixedCombinations, Inequality
 from leaven.generators.contract import Budget, Fit, Generator, Parameters, Progress, silent
-from leaven.generators.errors import ConditionError, FitError
+from leaven.generators.errors import ConditionError, FitError, InputError
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
+from leaven.generators.table import complete as completion
 from leaven.generators.table import identifiers, possible
 from leaven.generators.table.coding import Coding, step
 from leaven.generators.table.derived import NEAR, Derivation
@@ -156,6 +157,32 @@ class TableGenerator(Generator):
                 self._give_up(conditions, alone, kept, made)
         frame = pd.concat(parts, ignore_index=True).head(count)
         return self._finish(frame, offset)
+
+    def complete(self, frame: pd.DataFrame, *, seed: int, offset: int = 0) -> pd.DataFrame:
+        """Rows with their missing cells filled in, by draws given the other cells of each row.
+
+        A cell counts as missing where it is empty or its column is not there, even where train has missing values
+        too. Cells with a value stay as they are. Columns that train never fills, and free text, stay missing.
+
+        Args:
+            frame: typed rows; columns may be left out.
+            seed: of the draws.
+            offset: number of the first row, for new identifiers.
+
+        Returns:
+            As many rows with all of the schema's columns. Constraints hold wherever a cell was filled in.
+
+        Raises:
+            InputError: the generator cannot do this, or `frame` has a column that is not known.
+            ConditionError: a row's given cells leave no values that keep the constraints.
+        """
+        if type(self)._complete is TableGenerator._complete:
+            raise InputError(f"{self.name} cannot fill in missing cells; use autoregressive")
+        return completion.complete(self, frame, seed=seed, offset=offset)
+
+    def _complete(self, frame: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+        """As many typed rows of the learned columns, their missing cells drawn given the others."""
+        raise TypeError(f"{self.name} does not give _complete")
 
     def save(self, directory: Path) -> None:
         assert self.schema is not None

@@ -162,6 +162,20 @@ class Derivation(BaseModel):
         return frame, inside
 
 
+def put(frame: pd.DataFrame, name: str, constraint: Any, coding: Coding, rows: np.ndarray) -> np.ndarray:
+    """Set one column of a constraint to what follows from the others, in the given rows where that can be told.
+
+    Returns:
+        Which rows then stand within train's bounds, bool (rows,).
+    """
+    old, values = floats(frame[name]), _computed(constraint, name, frame)
+    if (decimals := 0 if coding.type == "integer" else coding.decimals) is not None:
+        values = np.round(values, decimals)
+    values = np.where(rows & np.isfinite(values), values, old)
+    frame[name] = _typed(values, coding.type)
+    return _within(values, coding)
+
+
 def _computed(constraint: Any, name: str, rows: pd.DataFrame) -> np.ndarray:
     return constraint.computed(rows) if name == constraint.determined else constraint.left_for(name, rows)
 
