@@ -23,11 +23,13 @@ class Order:
 
     Of the rows in a batch, a share of `fixed` is learned in the columns' own order, in which rows are drawn, every
     second of them with the column `target` first instead of in its place, as rows of a class are drawn. The others
-    are learned each in a random order. Besides, a share of `blind` of the columns is hidden, on average.
+    are learned each in a random order. Besides, a share of `blind` of the columns is hidden, on average; but in a
+    share of `whole` of the rows the target sees all other columns: the labels of drawn rows hang on that.
     """
 
     fixed: float = 0.6
     blind: float = 0.3
+    whole: float = 0.25
     target: int | None = None
 
 
@@ -50,6 +52,9 @@ def masks(
     if order.blind:
         share = 2 * order.blind * torch.rand(rows, 1, 1, generator=generator, device=device)
         seen = seen & (torch.rand(rows, 1, columns, generator=generator, device=device) >= share)
+    if order.target is not None and order.target in targets:
+        place = list(targets).index(order.target)
+        seen[: int(rows * order.whole), place] = torch.arange(columns, device=device) != order.target
     return seen.float()
 
 

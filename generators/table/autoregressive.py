@@ -7,7 +7,7 @@ be completed, and constraints between columns are kept while a row is drawn.
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -75,7 +75,7 @@ class AutoregressiveParameters(TableParameters):
     blind: float = Field(
         0.3, ge=0, le=0.5, description="share of columns that are hidden besides, on average"
     )
-    target_weight: float = Field(5.0, gt=0, description="how many times the target's loss counts")
+    target_weight: float = Field(2.0, gt=0, description="how many times the target's loss counts")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bfloat16 where the processor multiplies it in hardware"
     )
@@ -96,11 +96,10 @@ class Autoregressive(TableGenerator):
         self.network: Any = None
         self.vocabulary: Vocabulary | None = None
         self.combinations: list[Any] = []
-        self.half = False
         self._rows: Rows | None = None
+        self._drawer: Any = None
         self._device = "cpu"
         self._private: PrivateFit | None = None
-        self._drawer: Any = None
 
     # Learning
 
@@ -152,9 +151,9 @@ class Autoregressive(TableGenerator):
     ) -> Fit:
         from leaven.generators.table import any_order_fit
 
+        assert self.schema is not None and self._rows is not None
         if self._private:
             return self._learn_privately(frame, seed=seed, budget=budget, device=device, progress=progress)
-        assert self.schema is not None and self._rows is not None
         p = self.parameters
         rows = len(frame)
         bins = min(p.bins, max(16, rows // 50))
@@ -163,7 +162,6 @@ class Autoregressive(TableGenerator):
         if not self.vocabulary.columns:
             return Fit(notes=["every column is constant or empty: there is nothing to learn"])
         tokens, rows = self._tokens(frame, progress)
-        self.half = any_order_fit.half_precision(p.precision, device)
         with seeded(derive(seed, "network"), self.threads):
             self.network = self._made().to(device)
             self.network.begin(tokens[:LOOKED_AT])
@@ -177,13 +175,13 @@ class Autoregressive(TableGenerator):
                 tokens,
                 target=self._target_place(),
                 target_weight=p.target_weight,
-                order=any_order_fit.Order(p.fixed_order, p.blind, self._target_place()),
+                order=any_order_fit.Order(p.fixed_order, p.blind, target=self._target_place()),
                 epochs=p.epochs,
                 batch_rows=p.batch_rows,
                 rate=p.rate,
                 weight_decay=p.weight_decay,
                 patience=p.patience,
-                half=self.half,
+                half=any_order_fit.half_precision(p.precision, device),
                 seed=derive(seed, "train"),
                 budget=budget,
                 device=device,
@@ -207,7 +205,7 @@ class Autoregressive(TableGenerator):
             self._made,
             frame,
             target=self._target_place(),
-            order=Order(self.parameters.fixed_order, self.parameters.blind, self._target_place()),
+            order=Order(self.parameters.fixed_order, self.parameters.blind, target=self._target_place()),
             seed=seed,
             threads=self.threads,
             budget=budget,
@@ -401,12 +399,18 @@ class Autoregressive(TableGenerator):
         free = [place for place in first if words.columns[place] not in tied]
         return weights, first, free if len(set(free) & set(sets)) > 1 else []
 
+    def to(self, device: str) -> Self:
+        if device != self._device:
+            self._device, self._drawer = device, None
+        return self
+
     def _drawing(self) -> Any:
+        from leaven.generators.table import any_order_fit
         from leaven.generators.table.any_order_draw import Drawer
 
         if self._drawer is None:
-            device = getattr(self, "_device", "cpu")
-            self._drawer = Drawer(self.network.to(device), device, self.half)
+            half = any_order_fit.half_precision(self.parameters.precision, self._device)
+            self._drawer = Drawer(self.network.to(self._device), self._device, half)
         return self._drawer
 
     @property
@@ -420,7 +424,6 @@ class Autoregressive(TableGenerator):
     def _save(self, directory: Path) -> None:
         state = {
             "vocabulary": self._words.model_dump(mode="json"),
-            "half": self.half,
             "counts": [combination.counts.tolist() for combination in self.combinations],
         }
         (directory / VOCABULARY).write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
@@ -437,7 +440,7 @@ class Autoregressive(TableGenerator):
         from leaven.generators.table.combined import Combination
 
         state = json.loads((directory / VOCABULARY).read_text(encoding="utf-8"))
-        self.vocabulary, self.half = Vocabulary.model_validate(state["vocabulary"]), state["half"]
+        self.vocabulary = Vocabulary.model_validate(state["vocabulary"])
         self.combinations = []
         for number, counts in enumerate(state["counts"]):
             rows = pd.read_parquet(directory / COMBINED.format(number))
@@ -447,4 +450,4 @@ class Autoregressive(TableGenerator):
 
             self.network = self._made()
             self.network.load_state_dict(load_file(str(directory / NETWORK)))
-        self._device, self._drawer = "cpu", None
+        self._drawer = None
