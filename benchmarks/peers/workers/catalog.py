@@ -15,7 +15,9 @@ def fit(request: Request) -> tuple[Any, dict[str, Any]]:
     rows = Rows(Path(request.train), Schema.model_validate(request.schema))
     generator = catalog.get(request.generator, "table")(request.parameters)
     told = generator.fit(rows, seed=request.seed, budget=Budget(request.limit), threads=request.threads)
-    return generator, {"stopped_by": told.stopped_by, "steps": told.steps, "notes": told.notes}
+    looks = [look["held_out"] for look in told.losses if "held_out" in look]
+    told_of = {"stopped_by": told.stopped_by, "steps": told.steps, "notes": told.notes}
+    return generator, told_of | ({"held_out": min(looks)} if looks else {})
 
 
 def sample(generator: Any, count: int, seed: int, request: Request) -> Any:
