@@ -65,7 +65,7 @@ class Trials:
             if fold and self.run.remaining < 2.5 * longest:
                 self._end_at(fold, folds)
                 return
-            if fold and fold % (folds // self.parts.result["drawings"]) == 0 and self._slow():
+            if fold and fold % self._whole == 0 and self._slow():
                 self._end_at(fold, folds, "more drawings of the folds would take long:")
                 return
             begun = time.time()
@@ -83,7 +83,12 @@ class Trials:
             made_in = sum(one.seconds_of(fold) for one in self.tried) + self.baselines[-1].seconds
             longest = max(longest, time.time() - begun, made_in)
             if fold + 1 < folds:
-                race.narrow(self.run, self.baselines, self.tried)
+                race.narrow(self.run, self.baselines, self.tried, self._whole)
+
+    @property
+    def _whole(self) -> int:
+        """Folds of one drawing."""
+        return int(self.parts.result["folds"] // self.parts.result["drawings"])
 
     def _slow(self) -> bool:
         """Whether the folds so far took so long that they are not drawn again."""
@@ -92,8 +97,7 @@ class Trials:
 
     def _end_at(self, fold: int, folds: int, why: str = "budget.total allowed") -> None:
         """A fold that not every candidate could finish counts for none."""
-        whole = folds // self.parts.result["drawings"]
-        fold -= fold % whole if fold > whole else 0
+        fold -= fold % self._whole if fold > self._whole else 0
         del self.baselines[fold:]
         for one in self.tried:
             one.forget(fold)

@@ -195,7 +195,8 @@ def measure(
             quality["fidelity"] = run.kind.fidelity(run.schema, run.task, **shared)
             quality["diversity"] = run.kind.diversity(run.schema, run.task, **shared)
         if role == "sampler" and min(len(real), len(fresh)) >= LEAST_ROWS:
-            before = Rows(made.sampled, run.schema).frame(max_rows=max_rows, seed=seed)
+            seen = max(1, min(max_rows, made.rows_sampled))  # more may have been made than were looked at
+            before = Rows(made.sampled, run.schema).frame(max_rows=seen, seed=seed)
             against = {"train": real, "synthetic": before, "held_out": fresh}
             quality["privacy"] = run.kind.privacy(
                 run.schema, run.task, **against, seed=seed, max_rows=max_rows

@@ -1,4 +1,4 @@
-"""The race: after each fold, the ways that are far behind are given up, so that the others get their folds sooner.
+"""The race: after some folds, the ways that are far behind are given up, so that the others get their folds sooner.
 
 Successive halving (Karnin, Koren and Somekh 2013; Jamieson and Talwalkar 2016). It saves time where candidates,
 amounts and screens multiply; what it costs is that a way that is good in the whole may be given up for its first folds.
@@ -12,15 +12,19 @@ from leaven.pipelines.choose import Tried, privacy_gates
 from leaven.pipelines.run import Run
 from leaven.pipelines.stage import Record
 
-LEADERS = 3  # ways that get all folds
+FIRST = (
+    2  # folds after which the worse half is given up; after one alone, the order of ways is little but luck
+)
+FIELD, LEADERS = 6, 3  # ways that get all folds of the first drawing, and of further ones
 
 
-def narrow(run: Run, baselines: list[Record], tried: list[Tried]) -> None:
-    """Give up the worse half of the ways still in the race, down to LEADERS, and who fails a privacy gate.
+def narrow(run: Run, baselines: list[Record], tried: list[Tried], whole: int) -> None:
+    """Give up who fails a privacy gate, then, in time, the worse half of the ways and all but the leaders.
 
     Args:
         baselines: of the folds that are done.
         tried: the candidates; `left` is set to the numbers of the ways that go on.
+        whole: folds of a drawing.
     """
     from leaven.pipelines.quality.scores import Scores
 
@@ -36,7 +40,11 @@ def narrow(run: Run, baselines: list[Record], tried: list[Tried]) -> None:
             values = [_value(of[0], str(number)) for of in scores if of and str(number) in of[0].arms]
             if len(values) == len(real):
                 gains[place, number] = float(np.nanmean(np.subtract(values, real)))
-    most = max(LEADERS, math.ceil(len(gains) / 2))
+    most = len(gains)
+    if len(baselines) == FIRST:
+        most = max(FIELD, math.ceil(most / 2))
+    if len(baselines) % whole == 0:
+        most = LEADERS
     best = sorted(gains, key=lambda key: (-gains[key], key))[:most]
     for place, one in enumerate(tried):
         one.left = {number for at, number in best if at == place}

@@ -18,6 +18,10 @@ from leaven.pipelines.screen import screen
 from leaven.pipelines.stage import Record
 
 ROUNDS = 4  # a first round and up to three that make up for rejected rows
+ROOM, LITTLE = (
+    3,
+    2_000,
+)  # where levels are tried, the first round has so many times the rows, if they are no more than this
 SPARE = 1.1  # a further round asks for so many times the rows that it should take
 LEAST_YIELD = 0.05  # a lower yield is not chased: the report says how many rows are missing
 
@@ -78,7 +82,8 @@ def synthesize(
     )
     made = Made()
     level = level or run.recipe.screen.levels()[0]
-    orders, wanted = list(plan.orders), [order.rows for order in plan.orders]
+    wanted = [order.rows for order in plan.orders]
+    orders = [order.model_copy(update={"rows": _first_round(run, plan, order)}) for order in plan.orders]
     index = offset = 0
     for turn in range(ROUNDS):
         cut = shards(tuple(orders), run.recipe.shard_rows, index, offset)
@@ -113,6 +118,15 @@ def synthesize(
             break
     made.missing = plan.rows - made.rows_kept
     return made
+
+
+def _first_round(run: Run, plan: Plan, order: Order) -> int:
+    """Rows to ask for at first: of few rows rather too many, since a round costs more than they do.
+
+    The same at every level of the screen, which then judge the same rows.
+    """
+    room = ROOM if plan.rows <= LITTLE and len(run.recipe.screen.levels()) > 1 else 1
+    return room * order.rows
 
 
 def _top_up(orders: list[Order], wanted: list[int], taken: list[int]) -> tuple[list[Order], list[int]]:

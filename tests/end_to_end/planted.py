@@ -70,6 +70,17 @@ class Oracle(_Known):
     name = "oracle"
 
 
+class Sloppy(_Known):
+    """The planted process with three labels in ten turned around."""
+
+    name = "sloppy"
+
+    def sample(self, count: int, *, seed: int, conditions: Conditions = (), offset: int = 0) -> pd.DataFrame:
+        frame = super().sample(count, seed=seed, conditions=conditions, offset=offset)
+        wrong = np.random.default_rng(seed).random(count) < 0.3
+        return frame.assign(y=np.where(wrong, frame["y"].map({"yes": "no", "no": "yes"}), frame["y"]))
+
+
 class Liar(_Known):
     """The planted process with every label turned around."""
 

@@ -10,12 +10,13 @@ import pandas as pd
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines.kinds.table.features import Features, Uses
+from leaven.pipelines.kinds.table.learners import NEWTON_WIDTH
 from leaven.pipelines.task import Task
 from leaven.pipelines.threads import limited
 
 FOLDS = 5
 KINDS: tuple[Uses, ...] = ("linear", "tree", "tree")  # linear, forest, boosted: what their matrix is
-TREES, ROUNDS = 30, 50  # of a member: the mean over all members is what counts
+TREES, ROUNDS, RATE = 20, 30, 0.2  # of a member: the mean over all members is what counts
 
 
 class Ensemble:
@@ -48,7 +49,8 @@ class Ensemble:
                 if task.type == "classification" and len(np.unique(own)) < 2:
                     continue
                 for kind, uses in enumerate(KINDS):
-                    member = _member(kind, task, derive(seed, "member", fold), count)
+                    width = matrices[uses].shape[1]
+                    member = _member(kind, task, width, derive(seed, "member", fold), count)
                     member.fit(matrices[uses][learn], own)
                     self._members[kind].append(member)
                     self.unseen[kind][held] = self._said(member, matrices[uses][held])
@@ -88,13 +90,15 @@ class Ensemble:
         return made
 
 
-def _member(kind: int, task: Task, seed: int, threads: int) -> Any:
+def _member(kind: int, task: Task, width: int, seed: int, threads: int) -> Any:
     from sklearn import ensemble, linear_model
 
     classes = len(task.classes)
+    solver = "newton-cholesky" if width * max(classes - 1, 1) <= NEWTON_WIDTH else "lbfgs"
     rounds = ROUNDS if classes <= 2 else max(20, min(ROUNDS, 400 // classes))
     boosted = {
         "max_iter": rounds,
+        "learning_rate": RATE,
         "max_leaf_nodes": 15,
         "min_samples_leaf": 5,
         "l2_regularization": 1.0,
@@ -109,7 +113,7 @@ def _member(kind: int, task: Task, seed: int, threads: int) -> Any:
             ensemble.HistGradientBoostingRegressor(**boosted),
         )[kind]
     return (
-        linear_model.LogisticRegression(C=0.3, class_weight="balanced", max_iter=200),
+        linear_model.LogisticRegression(C=0.3, class_weight="balanced", solver=solver, max_iter=200),
         ensemble.ExtraTreesClassifier(class_weight="balanced", **forest),
         ensemble.HistGradientBoostingClassifier(class_weight="balanced", **boosted),
     )[kind]

@@ -18,6 +18,7 @@ from leaven.pipelines.kinds.table.features import Uses
 from leaven.pipelines.task import Task
 
 TREES, FEWER_TREES = 100, 30  # of a forest; the fewer where many of them are averaged
+ROUNDS, FEWER_ROUNDS = 100, 50  # of boosting; the fewer with steps twice as long
 NEWTON_WIDTH = 400  # coefficients up to which the exact Newton step is cheaper than a gradient search
 
 # Rows from which threads pay: below, they wait for each other longer than they work.
@@ -126,13 +127,13 @@ def _random_forest(seed: int, threads: int, X: Any, classes: int, trees: int = T
     return RandomForestRegressor(max_features=0.4, **shared)
 
 
-def _boosted_tree(seed: int, threads: int, X: Any, classes: int) -> Any:
+def _boosted_tree(seed: int, threads: int, X: Any, classes: int, most: int = ROUNDS) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     # No early stopping: it would draw its own validation rows. Small leaves, so that 50 rows can be split at all;
     # few leaves and a ridge on them, so that 50 rows are not learned by heart. Many classes take fewer rounds,
     # since each round grows a tree for every class.
-    rounds = 100 if classes <= 2 else max(20, min(100, 400 // classes))
+    rounds = most if classes <= 2 else max(20, min(most, 400 // classes))
     shared = {
         "max_iter": rounds,
         "learning_rate": 0.1 if rounds >= 60 else 0.2,
@@ -150,6 +151,12 @@ _KNOWN: dict[str, tuple[Uses, bool, Callable[..., Any], tuple[str, ...]]] = {
     "ridge": ("linear", False, _ridge, ("regression",)),
     "random_forest": ("tree", True, _random_forest, ("classification", "regression")),
     "boosted_tree": ("tree", False, _boosted_tree, ("classification", "regression")),
+}
+
+
+_QUICK: dict[str, Callable[[int, int, Any, int], Any]] = {
+    "random_forest": functools.partial(_random_forest, trees=FEWER_TREES),
+    "boosted_tree": functools.partial(_boosted_tree, most=FEWER_ROUNDS),
 }
 
 
@@ -177,8 +184,7 @@ def learners(task: Task, names_asked: list[str] | None = None) -> list[Learner]:
             made.append(_own(name, classes))
         elif name in known:
             uses, random, make, _ = _KNOWN[name]
-            quick = functools.partial(make, trees=FEWER_TREES) if name == "random_forest" else None
-            made.append(Learner(name, uses, random, classes, make, quick))
+            made.append(Learner(name, uses, random, classes, make, _QUICK.get(name)))
         elif name in _KNOWN:
             raise InputError(
                 f"utility.learners: '{name}' is not for {task.type}; there are: {', '.join(known)}"
