@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leaven.flows import tables
+from leaven.generators.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -209,13 +210,20 @@ def compare(
 @app.command()
 def sample(
     reference: Reference,
-    rows: Annotated[int, typer.Option(help="How many.")],
     out: Annotated[
         Path, typer.Option(metavar="PATH", help="A .parquet or .csv file; it appears when it is whole.")
     ],
+    rows: Annotated[int | None, typer.Option(metavar="N", help="How many.")] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="COL=VALUE", help="A condition on every row; also >=, <=, >, <, !=."),
+        typer.Option(metavar="COL=VALUE", help="A condition on every row; also a=1|2, >=, <=, >, <, !=."),
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="In place of --rows: fill in what this file's rows miss."),
+    ] = None,
+    copies: Annotated[
+        int | None, typer.Option(metavar="K", help="With --like: fill each row in so many times.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal rows.")] = 0,
     raw: Annotated[
@@ -226,11 +234,19 @@ def sample(
 ) -> None:
     """Make more rows with a released generator.
 
-    They pass the screens that the released rows passed.
+    They pass the screens that the released rows passed. With --like, rows of a file are filled in instead: what
+    is empty or left out is drawn given the rest of the row; they are not screened.
     """
     from leaven.flows import progress
     from leaven.flows.sample_more import sample_more
 
+    if like is not None:
+        _refuse_beside_like({"--rows": rows, "--where": where})
+        return _sample_like(reference, like, out, 1 if copies is None else copies, seed, store, json)
+    if rows is None or copies is not None:
+        raise InputError(
+            "--copies goes with --like FILE" if rows else "give --rows N, or --like FILE to fill in its rows"
+        )
     version = _named(_store(store), reference)
     with progress.display(_errors()), progress.stage(f"sample {version.name}") as tell:
         made = sample_more(version, rows, out, where=where or [], seed=seed, screened=not raw, progress=tell)
@@ -247,6 +263,27 @@ def sample(
         tables.plain(
             console, f"{sum(made['rejected'].values()):,} others did not pass the screens of the release."
         )
+
+
+def _refuse_beside_like(options: dict[str, Any]) -> None:
+    for name, given in options.items():
+        if given:
+            raise InputError(f"{name} and --like exclude each other: --like makes the rows of its file")
+
+
+def _sample_like(
+    reference: str, like: Path, out: Path, copies: int, seed: int, store: str, json: bool
+) -> None:
+    from leaven.flows import progress
+    from leaven.flows.sample_like import sample_like
+
+    version = _named(_store(store), reference)
+    with progress.display(_errors()), progress.stage(f"sample {version.name}") as tell:
+        made = sample_like(version, like, out, copies=copies, seed=seed, progress=tell)
+    if json:
+        return tables.print_json({"version": str(version), "path": str(out.resolve()), **made})
+    told = ", ".join(f"{name} {count:,}" for name, count in made["filled"].items()) or "nothing"
+    tables.plain(_console(), f"{made['rows']:,} rows like those of {like} in {out}; filled in: {told}")
 
 
 @app.command()

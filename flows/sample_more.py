@@ -54,19 +54,16 @@ def sample_more(
     from leaven.generators import conditions
     from leaven.pipelines.sample import shard_seed
 
-    if out.suffix.lower() not in FORMATS:
-        raise InputError(f"--out {out}: expected a file that ends in {' or '.join(FORMATS)}")
-    if out.is_dir() or not out.resolve().parent.is_dir():
-        raise InputError(f"--out {out}: {'is a folder' if out.is_dir() else 'its folder does not exist'}")
+    check_out(out)
     if rows < 1:
         raise InputError(f"--rows {rows}: at least 1 is needed")
     asked = conditions.parse(where, version.schema)
     generator = version.generator()
     why = _screens(version, threads) if screened else None
-    written, offset = 0, _first_new_row(version)
+    written, offset = 0, first_new_row(version)
     rejected: Counter[str] = Counter()
     yields: list[float] = []
-    with _file(out, version) as write:
+    with whole_file(out, version) as write:
         while written < rows:
             count = min(rows - written, shard_rows)
             one = shard_seed(version.name, version.id, seed, len(yields))
@@ -89,7 +86,19 @@ def sample_more(
     return {"rows": written, "sampled": written + rejected.total(), "rejected": dict(rejected)}
 
 
-def _first_new_row(version: "Version") -> int:
+def check_out(out: Path) -> None:
+    """Refuse what cannot be written, before anything is made.
+
+    Raises:
+        InputError: `out` is of another format, a folder, or in a folder that is missing.
+    """
+    if out.suffix.lower() not in FORMATS:
+        raise InputError(f"--out {out}: expected a file that ends in {' or '.join(FORMATS)}")
+    if out.is_dir() or not out.resolve().parent.is_dir():
+        raise InputError(f"--out {out}: {'is a folder' if out.is_dir() else 'its folder does not exist'}")
+
+
+def first_new_row(version: "Version") -> int:
     """New identifiers go on where those of the released rows end."""
     rows = version.report.get("rows", {})
     return sum(rows.get(part) or 0 for part in ("synthetic", "rejected"))
@@ -115,7 +124,7 @@ def _screens(version: "Version", threads: int) -> Any:
 
 
 @contextlib.contextmanager
-def _file(out: Path, version: "Version") -> Iterator[Any]:
+def whole_file(out: Path, version: "Version") -> Iterator[Any]:
     """A function that appends frames; the file takes its name at the end, if all went well."""
     import pyarrow.csv
     import pyarrow.parquet

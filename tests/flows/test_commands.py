@@ -86,6 +86,16 @@ def test_sample_writes_as_many_rows_as_asked(leaven: Any, place: str, tmp_path: 
     assert (rows["low"] <= rows["high"]).all()  # independent columns break this often: the screen was applied
 
 
+def test_sample_meets_ranges_and_sets(leaven: Any, place: str, tmp_path: Path) -> None:
+    out = tmp_path / "some.parquet"
+    asked = ["colour=red|blue", "low>=-0.5", "low<0.5", "y!=yes"]
+    where = [word for one in asked for word in ("--where", one)]
+    assert leaven("sample", "points", "--rows", "50", *where, "--out", str(out), "--store", place)[0] == 0
+    rows = pq.read_table(out).to_pandas()
+    assert len(rows) == 50 and rows["low"].between(-0.5, 0.5, inclusive="left").all()
+    assert set(rows["y"]) == {"no"} and set(rows["colour"]) == {"red", "blue"}
+
+
 def test_sample_is_seeded_and_raw_is_not_screened(leaven: Any, place: str, tmp_path: Path) -> None:
     def rows(name: str, *options: str) -> Any:
         out = tmp_path / name

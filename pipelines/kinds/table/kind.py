@@ -18,6 +18,13 @@ def read(*args: Any, **options: Any) -> Any:
     return reader.read(*args, **options)
 
 
+def read_like(*args: Any, **options: Any) -> pd.DataFrame:
+    """Rows of a file, some cells missing, read as the columns of a version; see `like.read_like`."""
+    from leaven.pipelines.kinds.table import like
+
+    return like.read_like(*args, **options)
+
+
 def guess_targets(path: Path) -> list[tuple[str, str]]:
     """Columns of a file that may be the target, likeliest first, with the reason."""
     from leaven.pipelines.kinds.table import guess
