@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ import pandas as pd
 from leaven.generators.conditions import Condition, Conditions
 from leaven.generators.errors import ConditionError
 from leaven.generators.schema import Schema
-from leaven.generators.table.coding import Coding
+from leaven.generators.table.coding import Coding, step
+from leaven.generators.table.prepare import as_number
 
 
 def check(conditions: Conditions, codings: Mapping[str, Coding], schema: Schema) -> None:
@@ -38,6 +40,34 @@ def check(conditions: Conditions, codings: Mapping[str, Coding], schema: Schema)
             _numeric(condition, coding)
         else:
             _discrete(condition, coding)
+    for name in dict.fromkeys(condition.column for condition in conditions):
+        _together([condition for condition in conditions if condition.column == name], codings[name])
+
+
+def _together(asked: list[Condition], coding: Coding) -> None:
+    """Refuse conditions on one column that no value meets together: `age>=60` and `age<30`."""
+    if len(asked) < 2:
+        return
+    values: list[Any] = [*coding.values, *coding.rest]
+    if coding.form == "numeric":  # what a set of orders leaves has an end at, or next to, one of these
+        assert coding.minimum is not None and coding.maximum is not None
+        exact = coding.type != "number"  # whole numbers may be beyond what floats can tell apart
+        ends = [value if isinstance(value, int) else as_number(value) for c in asked for value in c.values]
+        least = step(coding) or 1e-9 * (coding.maximum - coding.minimum)
+        near = [
+            (int(end) + way * int(least)) if exact else end + way * least
+            for end in [*ends, coding.minimum, coding.maximum]
+            for way in (-1, 0, 1)
+        ]
+        values = [value for value in near if coding.minimum <= value <= coding.maximum]
+    inside = np.ones(len(values), dtype=bool)
+    for condition in asked:
+        inside &= coding.matching(condition, values)
+    if not inside.any():
+        told = " and ".join(f"'{condition}'" for condition in asked)
+        raise ConditionError(
+            f"no train row can meet {told} together: no value of column '{coding.name}' is left"
+        )
 
 
 def _discrete(condition: Condition, coding: Coding) -> None:

@@ -13,6 +13,8 @@ from leaven.generators.constraints import Formula, Sum
 from leaven.generators.errors import ConditionError, InputError
 from leaven.generators.schema import Column, Schema
 from leaven.generators.table.derived import order
+from leaven.generators.table.possible import check
+from leaven.generators.table.prepare import Preparation
 
 from .planted import write
 
@@ -101,6 +103,30 @@ def test_conditions_that_train_never_meets_are_refused(tmp_path: Path) -> None:
     generator = fitted("bootstrap", tmp_path, budget())
     with pytest.raises(ConditionError, match=r"column 'total' runs from .* in train"):
         generator.sample(5, seed=1, conditions=parse(["total>1e6"], SCHEMA))
+
+
+@pytest.mark.parametrize(
+    ("asked", "possible"),
+    [
+        (["heads>=3", "heads<4"], True),
+        (["heads>3", "heads<4"], False),
+        (["heads=3|4", "heads!=3"], True),
+        (["heads=3|4", "heads>4"], False),
+        (["rent>30", "rent<30.01"], False),  # rents have two decimals
+        (["rent>=30", "rent<=30"], True),
+        (["total>80", "total<=60"], False),
+        (["y=high|low", "y!=high"], True),
+        (["y=high", "y=low"], False),
+    ],
+)
+def test_conditions_that_exclude_each_other_are_refused_at_once(asked: list[str], possible: bool) -> None:
+    rows = budget()
+    preparation = Preparation.learn(rows, SCHEMA)
+    if possible:
+        check(parse(asked, SCHEMA), preparation.codings, SCHEMA)
+    else:
+        with pytest.raises(ConditionError, match=f"no train row can meet '{asked[0].split('=')[0][:4]}"):
+            check(parse(asked, SCHEMA), preparation.codings, SCHEMA)
 
 
 @pytest.mark.parametrize("name", ["bootstrap", "gaussian_copula", "independent_columns"])
