@@ -8,7 +8,7 @@ PLAIN = ("pair_trends", "detection", "column_shapes", "coverage", "beta_recall",
 PRIVACY = ("copies", "near_copies", "worst_attack")
 HEAD = (
     "| generator | trend error | detection AUC | column shapes | coverage | beta-recall | {metric}, synthetic only "
-    "| gap to real (95 %) | real + synthetic | copies | near copies | worst attack | fit s | sample s | rows/s | MiB |"
+    "| gap to real (95 %) | real + synthetic | copies | near copies | worst attack | fit s | fit CPU s | sample s | rows/s | MiB |"
 )
 
 
@@ -34,7 +34,7 @@ def show(name: str, cell: dict[str, Any]) -> str:
         augmented = _mean([one[control]["augmented"] for one in cell["controls"]])
         private = {key: _mean([row["judged"]["privacy"][key][control] for row in judged]) for key in PRIVACY}
         gap = f"{real - numbers['tstr']:+.4f}" if control == "ceiling" else "0"
-        lines.append(_line(text, numbers, gap, augmented, private, ["", "", "", ""]))
+        lines.append(_line(text, numbers, gap, augmented, private, ["", "", "", "", ""]))
     for generator in dict.fromkeys(row["generator"] for row in cell["rows"]):
         lines.append(_of(generator, [row for row in cell["rows"] if row["generator"] == generator]))
     lines += ["", *_remarks(cell["rows"])]
@@ -56,6 +56,7 @@ def _of(generator: str, rows: list[dict[str, Any]]) -> str:
     costs = [
         f"{_mean([row['fit_seconds'] for row in judged]):,.1f}"
         + ("*" if any(row.get("stopped_by") == "budget" for row in judged) else ""),
+        f"{_mean([row['fit_cpu_seconds'] for row in judged]):,.1f}",
         f"{_mean([row['sample_seconds'] for row in judged]):,.1f}",
         f"{_mean([row['rows_per_second'] for row in judged]):,.0f}",
         f"{max(row['peak_memory_bytes'] for row in judged) / 2**20:,.0f}",
@@ -82,6 +83,11 @@ def _remarks(rows: list[dict[str, Any]]) -> list[str]:
     found += ["\\* the time limit ended the fit at the state it had."] * any(
         row.get("stopped_by") == "budget" for row in rows
     )
+    if busy := [row["load"] for row in rows if "load" in row]:
+        found.append(
+            f"Mean load of the machine while this was measured: {np.mean(busy):.1f} (beyond its cores, fits take longer "
+            "by the clock than by CPU seconds)."
+        )
     for row in rows:
         if "first_try" in row:
             found.append(

@@ -152,7 +152,13 @@ def test_every_line_of_the_table_has_all_columns(table: Table, tmp_path: Path) -
     judge = Judge(table, 0, threads=1)
     controls = judge.controls(tmp_path)
     done = {"generator": "good", "seed": 0, "status": "done", "train_rows": 600, "whole": True}
-    done |= {"fit_seconds": 1.0, "sample_seconds": 1.0, "rows_per_second": 600.0, "peak_memory_bytes": 2**30}
+    done |= {
+        "fit_seconds": 1.0,
+        "fit_cpu_seconds": 2.0,
+        "sample_seconds": 1.0,
+        "rows_per_second": 600.0,
+        "peak_memory_bytes": 2**30,
+    }
     done["judged"] = judge.judge(judge.train)
     slow = {"generator": "slow", "seed": 0, "status": "over the limit (fit)"}
     cell = {"metric": "roc_auc", "train": 600, "test": 300, "limit": 300.0, "threads": 2}
