@@ -99,6 +99,7 @@ class Autoregressive(TableGenerator):
         self._rows: Rows | None = None
         self._drawer: Any = None
         self._device = "cpu"
+        self._units = HIDDEN
         self._private: PrivateFit | None = None
 
     # Learning
@@ -153,6 +154,7 @@ class Autoregressive(TableGenerator):
 
         assert self.schema is not None and self._rows is not None
         if self._private:
+            self._units = self._width(len(frame))
             return self._learn_privately(frame, seed=seed, budget=budget, device=device, progress=progress)
         p = self.parameters
         rows = len(frame)
@@ -162,6 +164,7 @@ class Autoregressive(TableGenerator):
         if not self.vocabulary.columns:
             return Fit(notes=["every column is constant or empty: there is nothing to learn"])
         tokens, rows = self._tokens(frame, progress)
+        self._units = self._width(rows)
         with seeded(derive(seed, "network"), self.threads):
             self.network = self._made().to(device)
             self.network.begin(tokens[:LOOKED_AT])
@@ -244,16 +247,22 @@ class Autoregressive(TableGenerator):
 
         assert self.vocabulary is not None
         columns = self.vocabulary.columns
-        wide = len(columns)
-        usual = HIDDEN if self.parameters.privacy else 256 if wide <= 40 else 128 if wide <= 150 else 64
-        hidden = self.parameters.hidden or usual
         return AnyOrder(
             [self.vocabulary.size(name, self._ready) for name in columns],
             [self.vocabulary.ordered(name) for name in columns],
-            hidden,
+            self._units,
             self.parameters.blocks,
             self.parameters.dropout,
         )
+
+    def _width(self, rows: int) -> int:
+        """Units of a layer: few where rows are few or columns many."""
+        if self.parameters.privacy:
+            return self.parameters.hidden or HIDDEN
+        columns = len(self._words.columns)
+        by_columns = 256 if columns <= 40 else 128 if columns <= 150 else 64
+        by_rows = 256 if rows >= 5_000 else 128 if rows >= 1_500 else 64
+        return self.parameters.hidden or min(by_columns, by_rows)
 
     def _target_place(self) -> int | None:
         assert self.vocabulary is not None and self.schema is not None
@@ -424,6 +433,7 @@ class Autoregressive(TableGenerator):
     def _save(self, directory: Path) -> None:
         state = {
             "vocabulary": self._words.model_dump(mode="json"),
+            "units": self._units,
             "counts": [combination.counts.tolist() for combination in self.combinations],
         }
         (directory / VOCABULARY).write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
@@ -440,7 +450,7 @@ class Autoregressive(TableGenerator):
         from leaven.generators.table.combined import Combination
 
         state = json.loads((directory / VOCABULARY).read_text(encoding="utf-8"))
-        self.vocabulary = Vocabulary.model_validate(state["vocabulary"])
+        self.vocabulary, self._units = Vocabulary.model_validate(state["vocabulary"]), state["units"]
         self.combinations = []
         for number, counts in enumerate(state["counts"]):
             rows = pd.read_parquet(directory / COMBINED.format(number))
