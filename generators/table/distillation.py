@@ -1,13 +1,12 @@
 """Distillation through rows: features near train rows, labelled by an ensemble that is steadier than one classifier.
 
-What a single classifier lacks on few rows is not features but labels around them: the ensemble's opinion of rows
-that were never seen, given as rows, lets any classifier learn what the ensemble knows (Bucila, Caruana and
-Niculescu-Mizil, "Model compression", KDD 2006). Meant for up to a few thousand train rows.
+What a classifier lacks on few rows is less features than labels around them: an ensemble's opinion of rows that were
+never seen, given as rows, lets any classifier learn what the ensemble knows (Bucila, Caruana and Niculescu-Mizil,
+"Model compression", KDD 2006). Meant for up to a few thousand train rows.
 """
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +18,14 @@ from leaven.generators.errors import ConditionError
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.generators.table.base import TableGenerator, TableParameters
-from leaven.generators.table.mingling import Bundle, Mingler
+from leaven.generators.table.mingling import Mingler
 from leaven.generators.table.prepare import Preparation
-from leaven.generators.table.teacher import Teacher
+from leaven.generators.table.sides import Sides
+from leaven.generators.table.teacher import Teacher, spread
 
 ARRAYS = "distillation.npz"
 ROUNDS = 6  # times that a row is proposed until its label is believed; then the likeliest of them is taken
+BELIEVED = 2.0  # ranks above any chance
 
 
 class DistillationParameters(TableParameters):
@@ -33,22 +34,25 @@ class DistillationParameters(TableParameters):
     max_rows: int = Field(
         5_000, ge=2, description="learns from at most so many train rows; with more, other generators pay"
     )
-    neighbors: int = Field(10, ge=1, le=200, description="nearest rows that a row may take values from")
-    swap: float = Field(0.3, ge=0, le=1, description="chance that a column's value comes from a neighbour")
-    jitter: float = Field(0.02, ge=0, le=1, description="how far numbers move, as a share of the rows")
+    neighbors: int = Field(20, ge=1, le=200, description="nearest rows that a row may take values from")
+    swap: float = Field(0.9, ge=0, le=1, description="chance that a column's value comes from a neighbour")
+    jitter: float = Field(0.05, ge=0, le=1, description="how far numbers move, as a share of the rows")
     temperature: float = Field(
-        0.5, ge=0.01, le=10, description="below 1 labels are surer than the ensemble is, above 1 less sure"
+        0.25, ge=0.01, le=10, description="below 1 labels are surer than the ensemble is, above 1 less sure"
     )
     balance: float = Field(
-        1.0,
-        ge=0,
-        le=1,
-        description="0: labels at their natural shares; 1: as if classes were equally frequent",
+        1.0, ge=0, le=1, description="1: the ensemble weighs classes alike; 0: by their numbers of rows"
     )
     own: float = Field(
-        0.5, gt=0, le=1, description="share of rows that start from a train row of the class they are to have"
+        0.8, gt=0, le=1, description="share of rows that start from a train row of the class they are to have"
     )
-    trees: int = Field(200, ge=10, le=2_000, description="trees in each of the ensemble's two forests")
+    folds: int = Field(
+        5,
+        ge=1,
+        le=50,
+        description="a row is labelled by an ensemble that has not seen the row it starts from",
+    )
+    trees: int = Field(60, ge=10, le=2_000, description="trees in each of an ensemble's two forests")
 
 
 class Distillation(TableGenerator):
@@ -64,271 +68,192 @@ class Distillation(TableGenerator):
     def _learn(
         self, frame: pd.DataFrame, *, seed: int, budget: Budget, device: str, progress: Progress
     ) -> Fit:
-        coded = self._ready.encode(frame, seed=None)
+        for name in ("sides", "teacher", "typed"):
+            self.__dict__.pop(name, None)
         self.seed = seed
-        self._take(coded)
-        marks = ["m" + key[1:] for key in self._features[0]]
-        missing = np.array([coded[mark] == 1 if mark in coded else np.zeros(len(coded)) for mark in marks])
+        coded, sides = self._ready.encode(frame, seed=None), self.sides
+        self.labels = sides.labels(coded)
         self.mingler = Mingler.learn(
-            *self._split(coded),
-            missing.reshape(len(marks), len(coded)).T.astype(bool),
-            self._levels,
-            self._bundles(),
+            *sides.split(coded),
+            sides.missing(coded),
+            sides.levels,
+            sides.bundles(self._tied),
             neighbours=self.parameters.neighbors,
             rng=np.random.default_rng(derive(seed, "ranks")),
         )
+        count = min(self.parameters.folds, max(1, len(coded) // 4))
+        self.folds = spread(self.labels, count, np.random.default_rng(derive(seed, "folds")))
         progress(0.3, f"{self.name}: learning labels")
-        self._forget()
-        _ = self.teacher
+        self.teacher = self._taught()
         return Fit()
 
-    def _take(self, coded: pd.DataFrame) -> None:
-        """Keep each row's class code (-1: unknown) or target value, float64 (rows,); zeros without a target."""
-        coding, key = self._target
-        if coding is None or coding.form not in ("discrete", "numeric"):
-            self.labels = np.zeros(len(coded))
-        elif coding.form == "discrete":
-            codes = coded[key].to_numpy()
-            self.labels = np.where(codes == coding.absent, -1, codes).astype(float)
-        else:
-            absent = coded["m" + key[1:]].to_numpy() == 1 if coding.marked else np.zeros(len(coded), bool)
-            self.labels = np.where(absent, np.nan, coded[key].to_numpy(dtype=float))
-
-    def _forget(self) -> None:
-        for name in ("teacher", "typed"):
-            self.__dict__.pop(name, None)
-
-    @property
-    def _target(self) -> tuple[Any, str]:
-        """The target's coding (None where it is computed from other columns) and its coded column."""
+    @functools.cached_property
+    def sides(self) -> Sides:
+        """Features and target."""
         assert self.schema is not None
-        name = self.schema.target
-        return self._ready.codings.get(name), self._ready.keys.get(name, "")
+        return Sides(self._ready, self.schema.target)
 
     @property
-    def _features(self) -> tuple[list[str], list[str]]:
-        """Coded columns without the target's: numeric, discrete."""
-        own = {self._target[1], "m" + self._target[1][1:]}
-        return (
-            [key for key in self._ready.numeric if key not in own],
-            [key for key in self._ready.discrete if key not in own],
-        )
-
-    @property
-    def _levels(self) -> list[int]:
-        return [self._ready.discrete[key] for key in self._features[1]]
-
-    def _split(self, coded: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Coded rows -> numbers float64 (rows, numeric), codes int32 (rows, discrete), of the features."""
-        numeric, discrete = self._features
-        return coded[numeric].to_numpy(dtype=np.float64), coded[discrete].to_numpy(dtype=np.int32)
-
-    def _bundles(self) -> tuple[Bundle, ...]:
-        """A bundle for each column, and one for the columns that a constraint ties together."""
-        numeric, discrete = self._features
-        groups = [{name} for name in self._ready.codings]
-        tied = [{*names} for names in (*self._ordered_pairs(self._inner_schema), *self._combined())]
-        for names in tied:
-            joined = [group for group in groups if group & names]
-            groups = [group for group in groups if not group & names] + [set().union(*joined)]
-        made = []
-        for group in groups:
-            keys = {self._ready.keys[name] for name in group}
-            keys |= {"m" + key[1:] for key in keys}
-            made.append(
-                Bundle(
-                    tuple(place for place, key in enumerate(numeric) if key in keys),
-                    tuple(place for place, key in enumerate(discrete) if key in keys),
-                    fixed=len(group) > 1,
-                )
-            )
-        return tuple(bundle for bundle in made if bundle.numbers or bundle.codes)
-
-    @property
-    def _inner_schema(self) -> Schema:
-        assert self.schema is not None
-        inside = tuple(column for column in self.schema if column.name in self._ready.codings)
-        return self.schema.model_copy(update={"columns": inside})
+    def _tied(self) -> list[tuple[str, ...]]:
+        """Columns that a constraint ties together."""
+        return [*self._ordered_pairs(self.inner), *(tuple(names) for names in self._combined())]
 
     @functools.cached_property
     def teacher(self) -> Teacher | None:
-        """The ensemble, learned again where it is needed; None where there is nothing to tell apart."""
-        coding, _ = self._target
-        if coding is None or coding.form not in ("discrete", "numeric"):
+        """The ensemble; None where there is nothing to tell apart."""
+        return self._taught()
+
+    def _taught(self) -> Teacher | None:
+        known = ~np.isnan(self.labels)
+        if len(np.unique(self.labels[known])) < 2:
             return None
-        known = np.isfinite(self.labels) & ((self.labels >= 0) | (not self._classes))
-        if known.sum() < 2 or len(np.unique(self.labels[known])) < 2:
-            return None
+        classes = self.sides.classes
         return Teacher.learn(
             self.mingler.numbers[known],
             self.mingler.codes[known],
-            self._levels,
-            self.labels[known].astype(int) if self._classes else self.labels[known],
-            classes=self._classes,
+            self.sides.levels,
+            self.labels[known].astype(int) if classes else self.labels[known],
+            self.folds[known],
+            count=int(self.folds.max()) + 1,
+            classes=classes,
             trees=self.parameters.trees,
             balance=self.parameters.balance,
-            seed=derive(self.seed, "teacher") % 2**31,
+            seed=derive(self.seed, "teacher"),
         )
-
-    # Drawing
 
     def _make(self, count: int, *, seed: int, conditions: Conditions) -> pd.DataFrame:
-        coding, key = self._target
-        asked = tuple(one for one in conditions if coding is not None and one.column == coding.name)
-        others = tuple(one for one in conditions if one not in asked)
+        assert self.schema is not None
+        asked = tuple(one for one in conditions if one.column == self.schema.target)
+        others = tuple(one for one in conditions if one.column != self.schema.target)
         rng = np.random.default_rng(derive(seed, "draw"))
-        if self._classes:
-            wanted = self._wanted(count, asked, rng)
-            numbers, codes = self._believed(wanted, others, rng)
-            return self._decoded(numbers, codes, {key: wanted}, seed, conditions)
-        inside = met(asked, self.typed)
-        chance = np.where(inside, 1.0, 0.0) if inside.any() else np.ones(len(inside))
-        bases = self._bases(count, chance, others, rng)
-        numbers, codes = self._near(bases, others, rng)
-        if coding is None or coding.form != "numeric":
-            return self._decoded(numbers, codes, {}, seed, conditions)
-        values = (
-            np.full(count, np.nanmean(self.labels))
-            if self.teacher is None
-            else self._values(numbers, codes, rng)
-        )
-        target = {key: values} | ({"m" + key[1:]: np.zeros(count, int)} if coding.marked else {})
-        return self._met(self._decoded(numbers, codes, target, seed, conditions), bases, asked, rng)
+        if self.sides.classes:
+            labels = self._classes(count, asked, rng)
+            features = self._believed(labels, others, rng)
+            return self._decoded(*features, labels, seed, conditions)
+        bases = self._bases(count, np.ones(len(self.labels)), (*asked, *others), rng)
+        features = self._near(bases, others, rng)
+        values = self._values(*features, bases, rng)
+        return self._met(self._decoded(*features, values, seed, conditions), bases, asked, rng)
 
-    @property
-    def _classes(self) -> int:
-        """Number of the target's classes; 0 where it has none."""
-        coding, _ = self._target
-        if coding is None or coding.form != "discrete":
-            return 0
-        return len(coding.values)
+    # Labels
 
-    def _wanted(self, count: int, asked: Conditions, rng: np.random.Generator) -> np.ndarray:
-        """A class for each row, int (count,): at train's shares, among those asked for. Never a missing one."""
-        shares = np.bincount(self.labels[self.labels >= 0].astype(int), minlength=self._classes).astype(float)
+    def _classes(self, count: int, asked: Conditions, rng: np.random.Generator) -> np.ndarray:
+        """A class for each row, float64 (count,): at train's shares, among those asked for; never a missing one."""
+        known = self.labels[~np.isnan(self.labels)].astype(int)
+        shares = np.bincount(known, minlength=self.sides.classes).astype(float)
         for condition in asked:
-            allowed = np.zeros(len(shares))
-            allowed[[code for code in self._ready.codes(condition) if code < len(shares)]] = 1
-            shares *= allowed
+            shares[~np.isin(np.arange(len(shares)), self._ready.codes(condition))] = 0
         if not shares.any():
             told = " and ".join(f"'{condition}'" for condition in asked)
             raise ConditionError(f"{self.name}: no class meets {told}")
-        return rng.choice(len(shares), count, p=shares / shares.sum())
+        return rng.choice(len(shares), count, p=shares / shares.sum()).astype(float)
 
     def _believed(
-        self, wanted: np.ndarray, others: Conditions, rng: np.random.Generator
+        self, labels: np.ndarray, others: Conditions, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Features for rows of the `wanted` classes: proposed again and again, each time taken with the chance that
-        the ensemble gives their class, and at last the likeliest of those proposed."""
-        numbers = np.empty((len(wanted), self.mingler.numbers.shape[1]))
-        codes = np.empty((len(wanted), self.mingler.codes.shape[1]), dtype=np.int32)
-        best, left = np.full(len(wanted), -1.0), np.arange(len(wanted))
+        """Features for rows with these labels: proposed again and again, each time taken with the chance that the
+        ensemble gives the label, and at last the likeliest of those proposed."""
+        numbers = np.empty((len(labels), self.mingler.numbers.shape[1]))
+        codes = np.empty((len(labels), self.mingler.codes.shape[1]), dtype=np.int32)
+        best, left = np.full(len(labels), -1.0), np.arange(len(labels))
         for _ in range(ROUNDS):
             bases = np.empty(len(left), dtype=int)
-            for label in np.unique(wanted[left]):
-                own = np.flatnonzero(wanted[left] == label)
-                bases[own] = self._bases(len(own), self._starts(label), others, rng)
+            for label in np.unique(labels[left]):
+                rows = np.flatnonzero(labels[left] == label)
+                bases[rows] = self._bases(len(rows), self._starts(label), others, rng)
             made = self._near(bases, others, rng)
-            chance = self._chance(*made, wanted[left])
-            rank = np.where(rng.random(len(left)) < chance, 2.0, chance)
+            chance = self._chance(*made, labels[left].astype(int), self.folds[bases])
+            rank = np.where(rng.random(len(left)) < chance, BELIEVED, chance)
             better = rank > best[left]
             rows = left[better]
             numbers[rows], codes[rows], best[rows] = made[0][better], made[1][better], rank[better]
-            left = left[best[left] < 2]
+            left = left[best[left] < BELIEVED]
             if not len(left):
                 break
         return numbers, codes
 
-    def _starts(self, label: int) -> np.ndarray:
-        """Chance of each train row to start a row of the class, up to a factor (rows,): `own` for the class's rows
-        together, the rest for the other classes, each the same."""
-        labels, sizes = np.unique(self.labels, return_counts=True)
-        share = np.where(
-            labels == label, self.parameters.own, (1 - self.parameters.own) / max(len(labels) - 1, 1)
-        )
-        return (share / sizes)[np.searchsorted(labels, self.labels)]
+    def _starts(self, label: float) -> np.ndarray:
+        """Chance of each train row to start a row with the label, up to a factor (rows,): `own` for the rows that
+        have it together, the rest for the other classes, each of them the same."""
+        classes, of, sizes = np.unique(self.labels, return_inverse=True, return_counts=True, equal_nan=True)
+        others = (1 - self.parameters.own) / max(len(classes) - 1, 1)
+        return (np.where(classes == label, self.parameters.own, others) / sizes)[of]
+
+    def _chance(
+        self, numbers: np.ndarray, codes: np.ndarray, labels: np.ndarray, folds: np.ndarray
+    ) -> np.ndarray:
+        """How likely the ensemble that has not seen the row's start finds its label, (rows,)."""
+        if self.teacher is None:
+            return np.ones(len(labels))
+        logs = self.teacher.chances(numbers, codes, folds) / self.parameters.temperature
+        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return shares[np.arange(len(labels)), labels] / shares.sum(axis=1)
+
+    def _values(
+        self, numbers: np.ndarray, codes: np.ndarray, bases: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Values of a numeric target, coded (rows,): what the ensemble expects, and an error that it made on train
+        rows it had not seen, smaller by the temperature."""
+        if self.teacher is None:
+            return self.labels[bases]
+        error = rng.choice(self.teacher.residuals, len(numbers))
+        return self.teacher.values(numbers, codes, self.folds[bases]) + self.parameters.temperature * error
+
+    # Features
 
     def _bases(
-        self, count: int, chance: np.ndarray, others: Conditions, rng: np.random.Generator
+        self, count: int, chance: np.ndarray, conditions: Conditions, rng: np.random.Generator
     ) -> np.ndarray:
         """Train rows to start from, those that meet the conditions if there are any."""
-        if others:
-            inside = chance * met(others, self.typed)
+        if conditions:
+            inside = chance * met(conditions, self.typed)
             chance = inside if inside.any() else chance
         return rng.choice(len(chance), count, p=chance / chance.sum())
 
     def _near(
-        self, bases: np.ndarray, others: Conditions, rng: np.random.Generator
+        self, bases: np.ndarray, conditions: Conditions, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Features near the bases that meet the conditions."""
         made = self.mingler.draw(bases, rng, swap=self.parameters.swap, jitter=self.parameters.jitter)
-        if not others:
+        if not conditions:
             return made
-        frame = self._decoded(*made, {}, int(rng.integers(2**31)), others)
-        return self._split(self._ready.encode(self._met(frame, bases, others, rng), seed=None))
+        frame = self._decoded(*made, None, int(rng.integers(2**31)), conditions)
+        return self.sides.split(self._ready.encode(self._met(frame, bases, conditions, rng), seed=None))
 
     def _met(
         self, frame: pd.DataFrame, bases: np.ndarray, conditions: Conditions, rng: np.random.Generator
     ) -> pd.DataFrame:
-        """Values outside of their condition become the base's, or, where it too is outside, another train row's."""
+        """Values outside of their condition become the base's or, where it is outside too, another train row's."""
         for name in dict.fromkeys(condition.column for condition in conditions):
             own = tuple(condition for condition in conditions if condition.column == name)
             outside = np.flatnonzero(~met(own, frame))
-            if not len(outside):
-                continue
-            start, donors = bases[outside], np.flatnonzero(met(own, self.typed))
-            if len(donors):
-                fits = np.isin(start, donors)
-                start = np.where(fits, start, donors[rng.integers(len(donors), size=len(start))])
+            donors = np.flatnonzero(met(own, self.typed))
+            equal = next((condition for condition in own if condition.op == "="), None)
+            if len(outside) and len(donors):
+                start = bases[outside]
+                other = donors[rng.integers(len(donors), size=len(start))]
+                start = np.where(np.isin(start, donors), start, other)
                 frame.loc[outside, name] = self.typed[name].iloc[start].to_numpy()
-            elif equal := [condition for condition in own if condition.op == "="]:
-                frame.loc[outside, name] = rng.choice(np.array(equal[0].values, dtype=object), len(outside))
+            elif len(outside) and equal is not None:
+                frame.loc[outside, name] = rng.choice(np.array(equal.values, dtype=object), len(outside))
         return frame
-
-    def _chance(self, numbers: np.ndarray, codes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """How likely the ensemble finds the wanted class of each row, (rows,)."""
-        if self.teacher is None:
-            return np.ones(len(wanted))
-        logs = self.teacher.chances(numbers, codes) / self.parameters.temperature
-        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return shares[np.arange(len(wanted)), wanted] / shares.sum(axis=1)
-
-    def _values(self, numbers: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Values of a numeric target, coded (rows,): what the ensemble expects, and an error it made on rows that
-        its forests had not seen, smaller by the temperature."""
-        assert self.teacher is not None
-        error = rng.choice(self.teacher.residuals, len(numbers))
-        return self.teacher.values(numbers, codes) + self.parameters.temperature * error
 
     def _decoded(
         self,
         numbers: np.ndarray,
         codes: np.ndarray,
-        target: dict[str, np.ndarray],
+        labels: np.ndarray | None,
         seed: int,
-        asked: Conditions,
+        conditions: Conditions,
     ) -> pd.DataFrame:
-        """Features and the target's coded columns (left at its first value without) as typed rows."""
-        numeric, discrete = self._features
-        columns: dict[str, Any] = dict.fromkeys((*self._ready.numeric, *self._ready.discrete), 0)
-        columns |= {key: numbers[:, place] for place, key in enumerate(numeric)}
-        columns |= {key: codes[:, place] for place, key in enumerate(discrete)}
-        coded = pd.DataFrame(columns | target, index=pd.RangeIndex(len(numbers)))
-        return self._ready.decode(coded, derive(seed, "decode"), asked)
+        return self._ready.decode(self.sides.join(numbers, codes, labels), derive(seed, "decode"), conditions)
 
     @functools.cached_property
     def typed(self) -> pd.DataFrame:
-        """The train rows as they come out, (rows, learnable columns)."""
-        coding, key = self._target
-        target: dict[str, np.ndarray] = {}
-        if coding is not None and coding.form == "discrete":
-            unknown = coding.absent if coding.absent is not None else 0
-            target = {key: np.where(self.labels < 0, unknown, self.labels).astype(int)}
-        elif coding is not None and coding.form == "numeric":
-            target = {key: np.nan_to_num(self.labels)}
-            if coding.marked:
-                target["m" + key[1:]] = np.isnan(self.labels).astype(int)
-        return self._decoded(self.mingler.numbers, self.mingler.codes, target, 0, ())
+        """The train rows as they come out, (rows, learned columns)."""
+        return self._decoded(self.mingler.numbers, self.mingler.codes, self.labels, 0, ())
+
+    # Files
 
     def _save(self, directory: Path) -> None:
         np.savez(
@@ -338,6 +263,7 @@ class Distillation(TableGenerator):
             ranks=self.mingler.ranks,
             neighbours=self.mingler.neighbours,
             labels=self.labels,
+            folds=self.folds,
             seed=self.seed,
         )
 
@@ -348,6 +274,6 @@ class Distillation(TableGenerator):
                 arrays["codes"],
                 arrays["ranks"],
                 arrays["neighbours"],
-                self._bundles(),
+                self.sides.bundles(self._tied),
             )
-            self.labels, self.seed = arrays["labels"], int(arrays["seed"])
+            self.labels, self.folds, self.seed = arrays["labels"], arrays["folds"], int(arrays["seed"])

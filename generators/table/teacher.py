@@ -8,6 +8,7 @@ measured, in every cell of adult, shoppers and mammography that was tried.
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 MOST_COLUMNS = 100  # one-hot columns of a discrete column; rarer codes share the last
 CLIP = (0.005, 0.995)  # numbers are drawn in to these quantiles: a tail must not rule the linear model
@@ -45,11 +46,15 @@ class Matrix:
 
 
 class Teacher:
-    """Says how likely each class is, or which value a number has, for coded rows."""
+    """Says how likely each class is, or which value a number has, for coded rows.
 
-    def __init__(self, models: list[Any], classes: int, matrix: Matrix):
-        self._models, self._classes, self._matrix = models, classes, matrix
-        self.residuals = np.zeros(1)
+    There is one ensemble for each fold of the train rows, learned from the other folds. A row that started from a
+    train row is asked of the ensemble that has not seen it: one that has would only repeat its label.
+    """
+
+    def __init__(self, ensembles: list[list[Any]], classes: int, matrix: Matrix):
+        self._ensembles, self._classes, self._matrix = ensembles, classes, matrix
+        self.residuals = np.zeros(1)  # of a numeric target, on train rows that were not seen
 
     @classmethod
     def learn(
@@ -58,7 +63,9 @@ class Teacher:
         codes: np.ndarray,
         levels: list[int],
         labels: np.ndarray,
+        folds: np.ndarray,
         *,
+        count: int,
         classes: int,
         trees: int,
         balance: float,
@@ -69,79 +76,96 @@ class Teacher:
         Args:
             numbers, codes, levels: features of the rows, see `Matrix`.
             labels: class codes below `classes`, or target values where `classes` is 0, (rows,).
-            trees: in each of the two forests.
+            folds: the fold of each row, (rows,), and `count`, how many there are; one fold is one ensemble that
+                has seen every row.
+            trees: in each of an ensemble's two forests.
             balance: weight of a class of n rows goes with n ** -balance: 1 makes classes weigh the same.
             seed: of everything random.
         """
-        from threadpoolctl import threadpool_limits
-
         matrix = Matrix(numbers, codes, levels)
         features = matrix(numbers, codes)
-        with threadpool_limits(1):
-            if not classes:
-                made = cls([model.fit(features, labels) for model in _regressors(trees, seed)], 0, matrix)
-                unseen = np.mean([model.oob_prediction_ for model in made._models[1:3]], axis=0)
-                made.residuals = np.sort((labels - unseen)[np.isfinite(unseen)])
-                return made
-            counts = np.bincount(labels, minlength=classes)
-            weight = (len(labels) / counts[labels]) ** balance
-            weight /= weight.mean()
-            models = _classifiers(trees, int((counts > 0).sum()), seed)
-            return cls(
-                [model.fit(features, labels, sample_weight=weight) for model in models], classes, matrix
-            )
+        made = cls([], classes, matrix)
+        for fold in range(count):
+            others = (folds != fold) | (count == 1)
+            with threadpool_limits(1):
+                made._ensembles.append(
+                    _classifiers(features[others], labels[others], trees, balance, seed)
+                    if classes
+                    else _regressors(features[others], labels[others], trees, seed)
+                )
+        if not classes:
+            made.residuals = np.sort(labels - made._means(features, folds))
+        return made
 
-    def chances(self, numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """Log-chances of the classes up to a constant, float64 (rows, classes); -inf for one that no row had."""
-        from threadpoolctl import threadpool_limits
+    def chances(self, numbers: np.ndarray, codes: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """Log-chances of the classes up to a constant, float64 (rows, classes); very low for one that was not seen.
 
+        `folds` says for each row which ensemble to ask.
+        """
         features = self._matrix(numbers, codes)
-        total = np.full((len(features), self._classes), -np.inf)
-        known = self._models[0].classes_
-        with threadpool_limits(1):
-            logs = [np.log(np.clip(m.predict_proba(features), LEAST_CHANCE, 1)) for m in self._models]
-        total[:, known] = np.mean(logs, axis=0)
+        total = np.full((len(features), self._classes), np.log(LEAST_CHANCE))
+        for fold in np.unique(folds):
+            own, models = folds == fold, self._ensembles[fold]
+            with threadpool_limits(1):
+                logs = [np.log(np.clip(m.predict_proba(features[own]), LEAST_CHANCE, 1)) for m in models]
+            total[np.ix_(own, models[0].classes_)] = np.mean(logs, axis=0)
         return total
 
-    def values(self, numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    def values(self, numbers: np.ndarray, codes: np.ndarray, folds: np.ndarray) -> np.ndarray:
         """The expected target, float64 (rows,)."""
-        from threadpoolctl import threadpool_limits
+        return self._means(self._matrix(numbers, codes), folds)
 
-        features = self._matrix(numbers, codes)
-        with threadpool_limits(1):
-            return np.mean([model.predict(features) for model in self._models], axis=0)
+    def _means(self, features: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        found = np.empty(len(features))
+        for fold in np.unique(folds):
+            own = folds == fold
+            with threadpool_limits(1):
+                found[own] = np.mean([m.predict(features[own]) for m in self._ensembles[fold]], axis=0)
+        return found
 
 
-def _classifiers(trees: int, classes: int, seed: int) -> list[Any]:
+def spread(labels: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+    """A fold for each row, int (rows,), each class (or range of values) spread evenly."""
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    made = np.empty(len(labels), int)
+    made[order] = np.arange(len(labels)) % folds
+    return made
+
+
+def _classifiers(
+    features: np.ndarray, labels: np.ndarray, trees: int, balance: float, seed: int
+) -> list[Any]:
+    from sklearn.dummy import DummyClassifier
     from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
 
-    forest = {"n_estimators": trees, "min_samples_leaf": 3, "random_state": seed}
-    return [
+    known, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(known) == 1:
+        return [DummyClassifier(strategy="prior").fit(features, labels)]
+    weight = (len(labels) / counts[place]) ** balance
+    forest: dict[str, Any] = {"n_estimators": trees, "min_samples_leaf": 3, "random_state": seed}
+    models = [
         LogisticRegression(C=0.1, max_iter=300),
         RandomForestClassifier(**forest),
         ExtraTreesClassifier(**forest),
-        GradientBoostingClassifier(n_estimators=max(20, 2 * STAGES // classes), **_boosting(seed)),
+        GradientBoostingClassifier(n_estimators=max(20, 2 * STAGES // len(known)), **_boosting(seed)),
     ]
+    return [model.fit(features, labels, sample_weight=weight / weight.mean()) for model in models]
 
 
-def _regressors(trees: int, seed: int) -> list[Any]:
+def _regressors(features: np.ndarray, labels: np.ndarray, trees: int, seed: int) -> list[Any]:
     from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, RandomForestRegressor
     from sklearn.linear_model import Ridge
 
-    forest: dict[str, Any] = {
-        "n_estimators": trees,
-        "min_samples_leaf": 2,
-        "bootstrap": True,
-        "oob_score": True,
-    }
-    forest |= {"max_features": 0.4, "random_state": seed}
-    return [
+    forest: dict[str, Any] = {"n_estimators": trees, "min_samples_leaf": 2, "max_features": 0.4}
+    models = [
         Ridge(alpha=10.0),
-        RandomForestRegressor(**forest),
-        ExtraTreesRegressor(**forest),
+        RandomForestRegressor(**forest, random_state=seed),
+        ExtraTreesRegressor(**forest, random_state=seed),
         GradientBoostingRegressor(n_estimators=STAGES, **_boosting(seed)),
     ]
+    return [model.fit(features, labels) for model in models]
 
 
 def _boosting(seed: int) -> dict[str, Any]:
