@@ -8,7 +8,8 @@ PLAIN = ("pair_trends", "detection", "column_shapes", "coverage", "beta_recall",
 PRIVACY = ("copies", "near_copies", "worst_attack")
 HEAD = (
     "| generator | trend error | detection AUC | column shapes | coverage | beta-recall | {metric}, synthetic only "
-    "| gap to real (95 %) | real + synthetic | copies | near copies | worst attack | fit s | fit CPU s | sample s | rows/s | MiB |"
+    "| gap to real (95 %) | real + synthetic | copies | near copies | worst attack "
+    "| fit s | fit CPU s | sample s | rows/s | MiB |"
 )
 
 
@@ -85,8 +86,8 @@ def _remarks(rows: list[dict[str, Any]]) -> list[str]:
     )
     if busy := [row["load"] for row in rows if "load" in row]:
         found.append(
-            f"Mean load of the machine while this was measured: {np.mean(busy):.1f} (beyond its cores, fits take longer "
-            "by the clock than by CPU seconds)."
+            f"Mean load of the machine meanwhile: {np.mean(busy):.1f} (beyond its cores, fits take longer by the clock "
+            "than by CPU seconds)."
         )
     for row in rows:
         if "first_try" in row:
