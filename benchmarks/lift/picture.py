@@ -7,7 +7,7 @@ from typing import Any
 from lift.cells import CELLS, kind_and_size
 from lift.summary import DEFAULT
 
-COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#a07800", "#56b4e9", "#777778", "#f0b000", "#8f3fbf")
+COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#777778", "#8f3fbf", "#a07800", "#e69fbf", "#44aa44")
 OURS, INK, GRID = "#0072b2", "#111112", "#ddddde"
 LEFT_OUT = ("leaven: best", "leaven: duplicates", "classic: oversampling")  # in the table, not in the picture
 DEEPEST = -8.0  # hundredths; what lies below is drawn at the edge
@@ -50,6 +50,13 @@ def _family(arm: str) -> str:
     return arm if ":" in arm else arm.split(" ")[0]
 
 
+def _half(entry: Mapping[str, Any]) -> float:
+    """Half of the 95 % interval of a mean over seeds."""
+    from scipy import stats
+
+    return float(stats.t.ppf(0.975, entry["seeds"] - 1) * entry["se"]) if entry["se"] else 0.0
+
+
 def _panel(
     axes: Any,
     made: Mapping[str, Any],
@@ -74,7 +81,7 @@ def _panel(
             continue
         xs, ys = [x for x, _ in known], [100 * max(entry["lift"], DEEPEST / 100) for _, entry in known]
         if arm == DEFAULT:
-            bars = [196 * (entry["se"] or 0.0) for _, entry in known]
+            bars = [100 * _half(entry) for _, entry in known]
             lines[arm] = axes.errorbar(
                 xs, ys, bars, color=OURS, linewidth=2.4, marker="o", capsize=3, zorder=5
             )
@@ -85,8 +92,9 @@ def _panel(
             }
             (lines[arm],) = axes.plot(xs, ys, color=colours[_family(arm)], linewidth=1.0, alpha=0.85, **style)
     axes.set_xscale("log")
-    if places:
-        axes.set_xticks(places, [str(x) for x in places])
-        axes.minorticks_off()
-    else:
+    shown = [size for of, size in map(kind_and_size, CELLS) if of == kind]
+    axes.set_xticks(shown, [str(size) for size in shown])
+    axes.minorticks_off()
+    axes.set_xlim(shown[0] * 0.85, shown[-1] * 1.18)
+    if not places:
         axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center")
