@@ -110,6 +110,7 @@ def _augment(
         profile=load_profile(source),
         warnings=source.result["warnings"] + parts.result["warnings"],
         notes=trials.notes,
+        private=model.result.get("privacy") if model else None,
     )
     with progress.stage("release"):
         lineage = stage.digest(run.lineage)

@@ -44,6 +44,7 @@ class Tried:
     notes: list[str] = field(default_factory=list)
     by_fold: list[float] = field(default_factory=list)
     steps: list[int | None] = field(default_factory=list)  # per fold, where the clock ended the fit
+    privacy: dict[str, Any] | None = None  # what a differentially private fit of one fold has spent
 
     def fail(self, reason: str) -> None:
         """Give the candidate up; the others go on."""
@@ -74,6 +75,7 @@ class Tried:
         fitted = Fit.model_validate({k: v for k, v in model.result.items() if k != "role"})
         ended = fitted.stopped_by == "budget"
         self.steps.append(fitted.steps if ended else None)
+        self.privacy = fitted.privacy
         if ended:
             self.notes.append(f"the clock ended the fit of fold {len(self.steps)} after {fitted.steps} steps")
         self.notes += [note for note in fitted.notes if note not in self.notes]

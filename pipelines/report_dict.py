@@ -25,8 +25,12 @@ def assemble(
     profile: Any,
     warnings: list[str],
     notes: list[str],
+    private: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Put the report together and judge its gates; see DESIGN's list of keys."""
+    """Put the report together and judge its gates; see DESIGN's list of keys.
+
+    `private`: what the certified generator's differentially private fit has spent.
+    """
     found = certificate.result
     report: dict[str, Any] = {
         "version": None,
@@ -46,6 +50,7 @@ def assemble(
         "diversity": found["diversity"],
         "privacy": found["privacy"],
         "privacy_exempt": role == "editor",
+        "differential_privacy": private,
         "panels": found["panels"],
         "rejected_reasons": dict(made.reasons) if made else {},
         "candidates": [_candidate(trial, _of(tried, trial)) for trial in choice.trials]
@@ -138,6 +143,7 @@ def _candidate(trial: Trial, one: Tried) -> dict[str, Any]:
         "rows": rows,
         "rejected": rejected,
         "seconds": one.seconds,
+        "differential_privacy": one.privacy,
         "notes": one.notes,
     }
 

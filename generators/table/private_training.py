@@ -147,6 +147,13 @@ def _outer(left: Tensor, right: Tensor) -> Tensor:
     return (left.square().sum(2) * right.square().sum(2)).sum(0)
 
 
+def clipped(trace: Trace, weights: list[float], length: float) -> tuple[Tensor, ...]:
+    """The sum of the rows' gradients, each cut to `length`, one tensor per parameter."""
+    loss = trace.loss(weights)
+    share = (length / (trace.lengths(loss).detach() + 1e-6)).clamp(max=1.0)
+    return torch.autograd.grad((loss * share).sum(), list(trace.network.parameters()))
+
+
 def train(
     network: AnyOrder,
     tokens: np.ndarray,
@@ -174,7 +181,7 @@ def train(
     rate, steps = plan.batch_rows / rows, plan.count(rows)
     multiplier = ledger.noise_for(ledger.asked.epsilon, rate, steps)
     length = ledger.asked.max_grad_norm
-    parameters = [part for part in network.parameters() if part.requires_grad]
+    parameters = list(network.parameters())
     drawn = torch.Generator(device)
     opacus()  # says how to install it
     from opacus.optimizers import DPOptimizerFastGradientClipping
@@ -203,11 +210,9 @@ def train(
         summed = [torch.zeros_like(part) for part in parameters]
         for start in range(0, len(picked), most):
             batch = torch.from_numpy(tokens[picked[start : start + most]].astype(np.int64)).to(device)
-            trace = Trace(network, batch, masks(len(batch), columns, order, drawn, device), offsets)
-            loss = trace.loss(weights)
-            cut = (length / (trace.lengths(loss).detach() + 1e-6)).clamp(max=1.0)
-            cut = torch.nan_to_num(cut, nan=0.0)
-            for total, made in zip(summed, torch.autograd.grad((loss * cut).sum(), parameters), strict=True):
+            seen = masks(len(batch), columns, order, drawn, device)
+            cut = clipped(Trace(network, batch, seen, offsets), weights, length)
+            for total, made in zip(summed, cut, strict=True):
                 total += made
         for part, total in zip(parameters, summed, strict=True):
             part.grad = total

@@ -253,6 +253,17 @@ def worth(report: Mapping[str, Any]) -> str:
     return f"{start}, the synthetic rows are worth {much} further real rows (95 % interval {between(found, count)})."
 
 
+def promise(report: Mapping[str, Any]) -> str:
+    """What a differentially private fit promises, and what it does not; needs `differential_privacy`."""
+    spent = report["differential_privacy"]
+    return (
+        f"The generator was learned with differential privacy: epsilon {spent['epsilon']:.3g} of {spent['asked']:g} "
+        f"asked, delta {spent['delta']:.2g}, neighbours differ by {spent['neighbours']}. This holds for the generator "
+        "and for rows drawn from it. It does not hold for this page, for the choice between generators, nor for rows "
+        "that a screen compared with real ones. Whoever gets the real rows beside them needs no attack."
+    )
+
+
 def limits(report: Mapping[str, Any]) -> list[str]:
     """What a reader must not conclude, one sentence each."""
     said = [
@@ -264,6 +275,8 @@ def limits(report: Mapping[str, Any]) -> list[str]:
             "These synthetic rows are edited real ones and resemble them by design: treat them like the real rows."
         )
     elif report.get("privacy"):
+        if report.get("differential_privacy"):
+            said.append(promise(report))
         names = [str(name).replace("_", " ") for name in report["privacy"]]
         said.append(
             f"Only these were tried against privacy: {', '.join(names)}. An attack that failed here does not show "
