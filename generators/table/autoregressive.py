@@ -319,9 +319,10 @@ class Autoregressive(TableGenerator):
         from leaven.generators.table.any_order_draw import CHUNK
 
         assert self.vocabulary is not None
+        size = CHUNK["cuda" if self._device.startswith("cuda") else "cpu"]
         parts = []
-        for number, start in enumerate(range(0, len(tokens), CHUNK)):
-            part = slice(start, start + CHUNK)
+        for number, start in enumerate(range(0, len(tokens), size)):
+            part = slice(start, start + size)
             parts.append(
                 self._chunk(tokens[part], known[part], derive(seed, number), conditions, keep_missing)
             )
