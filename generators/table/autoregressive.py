@@ -200,15 +200,12 @@ class Autoregressive(TableGenerator):
     def _learn_privately(
         self, frame: pd.DataFrame, *, seed: int, budget: Budget, device: str, progress: Progress
     ) -> Fit:
-        from leaven.generators.table.any_order_fit import Order
-
         assert self._private is not None
         self.combinations = []
         self.network, report = self._private.train(
             self._made,
             frame,
             target=self._target_place(),
-            order=Order(self.parameters.fixed_order, self.parameters.blind, target=self._target_place()),
             seed=seed,
             threads=self.threads,
             budget=budget,

@@ -14,8 +14,16 @@ from leaven.generators.table import private_columns
 from leaven.generators.table.identifiers import Pattern
 from leaven.generators.table.private import PUBLIC, Ledger, Noise, Privacy, check, epsilon_of
 
-HIDDEN = 64  # units of a layer where nothing is asked: noise grows with the number of parameters
-BINS = 64  # likewise, cells of a column of numbers
+HIDDEN = 32  # units of a layer where nothing is asked: noise grows with the number of parameters
+USUAL: dict[str, Any] = {
+    # Under noise few long steps are as good as many short ones, and little is learned besides what rows are drawn by.
+    "bins": 64,
+    "epochs": 10.0,
+    "rate": 0.01,
+    "fixed_order": 0.8,
+    "blind": 0.1,
+    "target_weight": 2.0,
+}
 FIRST_INTEGER = 10**15  # of new identifiers
 
 SECRET: int | None = None
@@ -35,6 +43,11 @@ class PrivateFit:
         self.ledger, self.noise = Ledger(asked, len(rows)), Noise(SECRET)
         self.columns: private_columns.Learned | None = None
 
+    def given(self, name: str) -> Any:
+        """A parameter as it was given, else what suits a private fit."""
+        asked = name in self.parameters.model_fields_set and getattr(self.parameters, name) is not None
+        return getattr(self.parameters, name) if asked else USUAL[name]
+
     def identifiers(self, schema: Schema) -> dict[str, Pattern]:
         """New identifiers that look like none of the real ones in particular."""
         return {
@@ -53,7 +66,7 @@ class PrivateFit:
             schema,
             self.ledger,
             self.noise,
-            bins=min(p.bins, BINS) if "bins" not in p.model_fields_set else p.bins,
+            bins=self.given("bins"),
             max_categories=p.max_categories,
             rare_below=p.rare_below,
         )
@@ -65,7 +78,6 @@ class PrivateFit:
         frame: pd.DataFrame,
         *,
         target: int | None,
-        order: Any,
         seed: int,
         threads: int,
         budget: Budget,
@@ -75,6 +87,7 @@ class PrivateFit:
     ) -> tuple[Any, Fit]:
         """The trained network and its report. `made` makes a network for the vocabulary."""
         from leaven.generators.table import private_training
+        from leaven.generators.table.any_order_fit import Order
 
         assert self.columns is not None
         p, words = self.parameters, self.columns.vocabulary
@@ -82,7 +95,9 @@ class PrivateFit:
         network, report = None, Fit(notes=["every column is empty: there is nothing to learn"])
         if words.columns:
             tokens, _ = words.encode(frame, self.columns.preparation)
-            plan = private_training.Steps.planned(rows, p.epochs, p.batch_rows, p.rate, p.weight_decay)
+            plan = private_training.Steps.planned(
+                rows, self.given("epochs"), p.batch_rows, self.given("rate"), p.weight_decay
+            )
             with seeded(derive(seed, "network"), threads):
                 network = made().to(device)
                 private_training.begin(network, [self.columns.counts[column] for column in words.columns])
@@ -93,8 +108,8 @@ class PrivateFit:
                     ledger=self.ledger,
                     noise=self.noise,
                     target=target,
-                    target_weight=p.target_weight,
-                    order=order,
+                    target_weight=self.given("target_weight"),
+                    order=Order(self.given("fixed_order"), self.given("blind"), target=target),
                     budget=budget,
                     device=device,
                     progress=progress,

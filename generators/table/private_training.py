@@ -36,11 +36,11 @@ class Steps:
 
     @classmethod
     def planned(
-        cls, rows: int, epochs: float | None, batch_rows: int | None, rate: float, weight_decay: float
+        cls, rows: int, epochs: float, batch_rows: int | None, rate: float, weight_decay: float
     ) -> "Steps":
-        """What is not given follows from the number of rows: large steps, since each one has the same noise."""
+        """The rows of a step follow from the number of all, where they are not given."""
         size = batch_rows or int(np.clip(2 ** np.round(np.log2(max(rows, 2) / 16)), 64, 4096))
-        return cls(epochs or 30.0, min(size, rows), rate, weight_decay)
+        return cls(epochs, min(size, rows), rate, weight_decay)
 
     def count(self, rows: int) -> int:
         """Number of steps."""
@@ -64,14 +64,15 @@ def masks(rows: int, columns: int, order: Order, generator: torch.Generator, dev
     kind = torch.rand(rows, 1, generator=generator, device=device)
     plain = torch.arange(columns, device=device) / columns
     rank = torch.where(kind < order.fixed, plain, rank)
-    target = getattr(order, "target", None)
-    if target is not None:
-        first = (kind < order.fixed / 2).squeeze(1)
-        rank[first, target] = -1.0
+    if order.target is not None:
+        rank[(kind < order.fixed / 2).squeeze(1), order.target] = -1.0
     seen = rank.unsqueeze(1) < rank.unsqueeze(2)
     if order.blind:
         share = 2 * order.blind * torch.rand(rows, 1, 1, generator=generator, device=device)
         seen = seen & (torch.rand(rows, 1, columns, generator=generator, device=device) >= share)
+    if order.target is not None:
+        every = torch.rand(rows, generator=generator, device=device) < order.whole
+        seen[every, order.target] = torch.arange(columns, device=device) != order.target
     return seen.float()
 
 
