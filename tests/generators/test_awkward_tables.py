@@ -14,7 +14,12 @@ from leaven.generators.schema import Column, ColumnType, Schema
 
 from .planted import SCHEMA, frame, write
 
-QUICK = {"ctgan": {"epochs": 2}, "tvae": {"epochs": 2}, "copula_gan": {"epochs": 2}}
+QUICK = {
+    "distillation": {"trees": 10},
+    "ctgan": {"epochs": 2},
+    "tvae": {"epochs": 2},
+    "copula_gan": {"epochs": 2},
+}
 
 
 def table(columns: dict[str, tuple[ColumnType, object]], target: str) -> tuple[pd.DataFrame, Schema]:
@@ -57,7 +62,7 @@ def cases(rows: int = 20) -> dict[str, tuple[pd.DataFrame, Schema]]:
 
 
 @pytest.mark.parametrize("case", list(cases()))
-@pytest.mark.parametrize("name", ["gaussian_copula", "smote", "tvae", "ctgan"])
+@pytest.mark.parametrize("name", ["gaussian_copula", "smote", "distillation", "tvae", "ctgan"])
 def test_small_and_odd_tables(name: str, case: str, tmp_path: Path) -> None:
     rows, schema = cases()[case]
     train = write(tmp_path / "train.parquet", rows, schema)

@@ -1,0 +1,36 @@
+"""What `auto` tries, by size: few candidates, each of which exists and none of which is a control."""
+
+import pytest
+
+from leaven.generators import catalog
+from leaven.generators.schema import Column, Schema
+from leaven.pipelines.kinds.table.kind import ENOUGH, FEW, auto_candidates
+from leaven.pipelines.task import Task
+
+SCHEMA = Schema(
+    columns=(Column(name="x", type="number"), Column(name="y", type="category")),
+    target="y",
+)
+CLASSES = Task(target="y", type="classification", metric="roc_auc", classes=("a", "b"), positive="b")
+NUMBER = Task(target="x", type="regression", metric="r2")
+
+
+def names(task: Task, rows: int) -> list[str]:
+    return [candidate.generator for candidate in auto_candidates(SCHEMA, task, rows)]
+
+
+@pytest.mark.parametrize("task", [CLASSES, NUMBER], ids=["classes", "number"])
+@pytest.mark.parametrize("rows", [20, ENOUGH - 1, ENOUGH, FEW, FEW + 1, 10**6])
+def test_size_decides(task: Task, rows: int) -> None:
+    tried = names(task, rows)
+    assert ("distillation" in tried) == (rows <= FEW)
+    assert ("autoregressive" in tried) == (rows >= ENOUGH)
+    # Every further one costs five fits, and makes the best on validation more of a lucky one.
+    assert 1 <= len(tried) <= 3 and len(set(tried)) == len(tried)
+    for name in tried:
+        assert not catalog.entry(name, "table").control
+
+
+def test_no_size_is_beyond_what_a_candidate_learns_from() -> None:
+    limit = catalog.get("distillation").Parameters().max_rows  # type: ignore[attr-defined]
+    assert limit >= FEW
