@@ -136,9 +136,11 @@ class Trials:
         one.add(all_ways, model, every, record)
         self._saw(model, *(part for rows in every for part in rows.records), record)
 
-    def _repeats(self, folds: int) -> int | None:
-        """Seeds of a random learner in each fold: all together at least as many as the recipe asks for."""
-        return math.ceil(self.run.recipe.utility.repeats / folds) if folds > 1 else None
+    def _repeats(self, folds: int) -> int:
+        """Seeds of a random learner in each fold: all together at least as many as the recipe asks for. Without folds
+        two: many validation rows say more than further seeds."""
+        asked = self.run.recipe.utility.repeats
+        return math.ceil(asked / folds) if folds > 1 else min(asked, 2)
 
     def again(self, choice: Choice, train: list[Path], part: str) -> tuple[Record, Made] | str:
         """The chosen (or best) candidate refitted on `train`, with its amount; or why that cannot be."""

@@ -60,7 +60,7 @@ def score(
     repeats: int | None = None,
 ) -> Any:
     """`utility.score_arms` with this run's settings; with `repeats` in place of the recipe's, and quicker learners,
-    where there are several folds over which their noise averages out."""
+    while candidates are compared."""
     from leaven.pipelines.quality import utility
 
     learners = run.kind.learners(run.task, run.recipe.utility.learners)

@@ -1,5 +1,6 @@
 """About how long a run takes. Measured on a machine with two cores; good to a factor of two or three."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ _SAMPLE = {"smote": 6e-5}  # seconds per row and column; the others:
 _SAMPLE_OTHER = 4e-6
 _LEARN = 6e-6  # seconds per row, column and repeat of one arm, all learners together
 _LEARN_LEAST = 0.15  # seconds per repeat of one arm, however few its rows
+_QUICK = 0.4  # of that, while candidates are compared
+_RACE = 0.6  # of the ways in all folds that are left in the race
 _JUDGE = 5e-5  # seconds per row and column of fidelity, diversity, privacy and screen, of one candidate
 _JUDGE_LEAST = 5.0
 _JUDGE_ROWS = 10_000  # more are not looked at
@@ -55,7 +58,7 @@ def estimate(
         rows: of train, validation and test.
         columns: number of columns.
         folds: fits of each candidate.
-        amounts: synthetic rows of each amount that is tried.
+        amounts: synthetic rows of each amount, at each level of the screen.
     """
     learn_from = rows["train"] + (rows["validation"] * (folds - 1) // folds if folds > 1 else 0)
 
@@ -63,14 +66,20 @@ def estimate(
         count = min(count, recipe.utility.max_rows)
         return recipe.utility.repeats * (_LEARN_LEAST + _LEARN * count * columns)
 
+    def tried(count: int) -> float:
+        """An arm in one fold, while candidates are compared."""
+        seeds = math.ceil(recipe.utility.repeats / folds) if folds > 1 else min(recipe.utility.repeats, 2)
+        return _QUICK * seeds / recipe.utility.repeats * arm(count)
+
+    left = _RACE if folds > 1 else 1.0
     judge = _JUDGE_LEAST + _JUDGE * min(learn_from, _JUDGE_ROWS) * columns
-    total = 3 * folds * arm(learn_from)  # real rows alone, and the classic ways
+    total = 4 * folds * tried(learn_from)  # real rows alone, and the classic ways
     sampled = sum(amounts)
     for candidate in candidates:
         one = fit_seconds(candidate, learn_from, columns, recipe.budget.fit)
         one += _SAMPLE.get(candidate.generator, _SAMPLE_OTHER) * sampled * columns
-        one += judge + sum(arm(learn_from + count) for count in amounts)
-        total += folds * one
+        one += left * sum(tried(learn_from + count) for count in amounts)
+        total += folds * one + judge
     total = min(total, recipe.budget.total)
     if candidates:
         slowest = max(

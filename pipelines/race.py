@@ -5,6 +5,7 @@ amounts and screens multiply; what it costs is that a way that is good in the wh
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from leaven.pipelines.choose import Tried, privacy_gates
 from leaven.pipelines.run import Run
 from leaven.pipelines.stage import Record
 
-FIRST = (
-    2  # folds after which the worse half is given up; after one alone, the order of ways is little but luck
-)
+if TYPE_CHECKING:
+    from leaven.pipelines.quality.scores import Scores
+
+FIRST = 2  # folds after which the worse half is given up: after one alone, the order is little but luck
 FIELD, LEADERS = 6, 3  # ways that get all folds of the first drawing, and of further ones
 
 
@@ -50,6 +52,6 @@ def narrow(run: Run, baselines: list[Record], tried: list[Tried], whole: int) ->
         one.left = {number for at, number in best if at == place}
 
 
-def _value(scores: "Scores", arm: str) -> float:  # type: ignore[name-defined]  # noqa: F821
+def _value(scores: "Scores", arm: str) -> float:
     """The metric of an arm, mean over learners and seeds."""
     return float(np.mean([values.mean() for values in scores.values(arm).values()]))
