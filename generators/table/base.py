@@ -16,14 +16,13 @@ from pydantic import Field, TypeAdapter
 from leaven.generators.conditions import Conditions, met
 from leaven.generators.constraints import Constraint, FixedCombinations, Inequality
 from leaven.generators.contract import Budget, Fit, Generator, Parameters, Progress, silent
-from leaven.generators.errors import ConditionError, FitError, InputError
+from leaven.generators.errors import FitError, InputError
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
+from leaven.generators.table import chased, identifiers, possible
 from leaven.generators.table import complete as completion
-from leaven.generators.table import identifiers, possible
-from leaven.generators.table.coding import Coding, step
-from leaven.generators.table.derived import NEAR, Derivation
+from leaven.generators.table.derived import Derivation
 from leaven.generators.table.prepare import Preparation
 
 STATE = "generator.json"
@@ -138,7 +137,7 @@ class TableGenerator(Generator):
             rate = min(1.0, (kept + 1) / made) if made else 1.0
             size = int(min(BATCH_ROWS, max(1, np.ceil((count - kept) / rate * 1.1 if made else count))))
             frame = self._make(size, seed=derive(seed, "batch", turn), conditions=asked)
-            frame = self._exact(frame, asked)
+            frame = chased.exact(frame, asked, ready.codings)
             frame, inside = self.derived.add(frame, self.constraints, conditions, ready.codings)
             alone[-1] += inside.sum()
             inside &= met(conditions, frame)
@@ -154,7 +153,7 @@ class TableGenerator(Generator):
             parts.append(frame[inside])
             kept, made, turn = kept + int(inside.sum()), made + size, turn + 1
             if kept < count and made >= TRY_ROWS and kept / made < LEAST_YIELD:
-                self._give_up(conditions, alone, kept, made)
+                raise chased.too_few(self.name, conditions, self.constraints, alone, kept, made)
         frame = pd.concat(parts, ignore_index=True).head(count)
         return self._finish(frame, offset)
 
@@ -242,7 +241,7 @@ class TableGenerator(Generator):
             self.learned[place] = constraint.learn(frame)
             holds = constraint.holds(frame, self.learned[place])
             if not holds.any():
-                raise FitError(f"{self.name}: no train row keeps the constraint {told(constraint)}")
+                raise FitError(f"{self.name}: no train row keeps the constraint {chased.told(constraint)}")
             inside &= holds
         if inside.all():
             return frame
@@ -250,38 +249,6 @@ class TableGenerator(Generator):
             raise FitError(f"{self.name}: no train row keeps all constraints")
         notes.append(f"left out {(~inside).sum():,} train rows that break a constraint")
         return frame[inside].reset_index(drop=True)
-
-    def _exact(self, frame: pd.DataFrame, conditions: Conditions) -> pd.DataFrame:
-        """A drawn number very near to the asked-for one becomes it: equal floats never come by chance."""
-        for condition in conditions:
-            coding = self._ready.codings[condition.column]
-            if condition.op != "=" or coding.form != "numeric":
-                continue
-            drawn = frame[coding.name]
-            for value in condition.values:
-                near = (drawn - value).abs() <= self._tolerance(coding)
-                frame.loc[near.fillna(False).to_numpy(dtype=bool), coding.name] = value
-        return frame
-
-    @staticmethod
-    def _tolerance(coding: Coding) -> Any:
-        assert coding.minimum is not None and coding.maximum is not None
-        spread = max(NEAR * (coding.maximum - coding.minimum), step(coding) / 2)
-        return pd.Timedelta(microseconds=spread) if coding.type == "date" else spread
-
-    def _give_up(self, conditions: Conditions, alone: np.ndarray, kept: int, made: int) -> None:
-        names = [f"condition '{c}'" for c in conditions] + [f"constraint {told(c)}" for c in self.constraints]
-        names.append("the range of the computed columns")
-        rarest = (
-            int(np.argmin(alone))
-            if conditions
-            else len(conditions) + int(np.argmin(alone[len(conditions) :]))
-        )
-        together = " and ".join(f"'{condition}'" for condition in conditions) or "the constraints"
-        raise ConditionError(
-            f"{self.name} makes too few rows that meet {together}: {kept:,} of {made:,} drawn; {names[rarest]} "
-            f"alone held in {alone[rarest]:,}. Ask for less, or use a generator that draws by it (smote)"
-        )
 
     def _finish(self, frame: pd.DataFrame, offset: int) -> pd.DataFrame:
         """Add identifiers and empty texts, and put the columns in the schema's order."""
@@ -315,8 +282,3 @@ class TableGenerator(Generator):
             if isinstance(c, FixedCombinations)
         ]
         return [names for names in found if len(names) > 1]
-
-
-def told(constraint: Any) -> str:
-    """A constraint as a person says it: `inequality(start, end)`."""
-    return f"{constraint.kind}({', '.join(constraint.columns_used)})"

@@ -10,6 +10,7 @@ from leaven.generators.errors import ConditionError, InputError
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.generators.table import derived
+from leaven.generators.table.chased import told
 
 TRIES = 50  # draws of a row before its given cells count as impossible
 
@@ -70,7 +71,6 @@ def _try(
     fault = np.full(len(made), "", dtype=object)
     for step in generator.derived.steps:
         constraint = generator.constraints[step.place]
-        told = f"{constraint.kind}({', '.join(constraint.columns_used)})"
         others = [step.name]
         if isinstance(constraint, Sum):  # whatever is missing follows from the rest
             others = list(dict.fromkeys([step.name, constraint.total, *reversed(constraint.parts)]))
@@ -79,12 +79,14 @@ def _try(
             take = free & ~given[name].to_numpy()
             inside = derived.put(made, name, constraint, codings[name], take)
             drawn = ~given[[other for other in constraint.columns_used if other != name]].all(axis=1)
-            fault[take & ~inside & drawn.to_numpy() & (fault == "")] = f"{told} within train's range"
+            fault[take & ~inside & drawn.to_numpy() & (fault == "")] = (
+                f"{told(constraint)} within train's range"
+            )
             free &= ~take
     for constraint, known in zip(generator.constraints, generator.learned, strict=True):
         own = given[constraint.columns_used].all(axis=1).to_numpy()  # as it was given, right or wrong
         broken = ~constraint.holds(made, known) & ~own & (fault == "")
-        fault[broken] = f"{constraint.kind}({', '.join(constraint.columns_used)})"
+        fault[broken] = told(constraint)
     return made, fault
 
 

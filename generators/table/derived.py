@@ -16,10 +16,10 @@ from leaven.generators.constraints import Formula, Sum
 from leaven.generators.errors import InputError
 from leaven.generators.numbers import decimals_of, floats
 from leaven.generators.schema import ColumnType, Schema
+from leaven.generators.table.chased import NEAR
 from leaven.generators.table.coding import Coding, plain
 from leaven.generators.table.coding import learn as learn_coding
 
-NEAR = 0.01  # of a column's spread: so near to an asked-for number a drawn one counts as it
 _LARGEST = 2.0**63 - 1024  # the largest float below 2**63
 
 
