@@ -17,6 +17,7 @@ made again. Prints the table and writes DIR/table_lift.json, .txt and .png.
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
@@ -105,8 +106,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=context, initializer=limit_threads) as pool:
         running = {
-            pool.submit(one, job, asked, folder): job
-            for job, _ in zip(left, range(options.workers), strict=False)
+            pool.submit(one, job, asked, folder): job for job in itertools.islice(left, options.workers)
         }
         while running:
             future = next(as_completed(running))

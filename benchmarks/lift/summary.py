@@ -13,6 +13,7 @@ import numpy as np
 from lift.cells import CELLS, DATASETS, kind_and_size, low
 
 LEVEL = 0.05
+FEW_SEEDS = 3
 DEFAULT = "leaven"
 OWN = ("leaven", "real")  # not single arms to compare with
 PEERS = (
@@ -119,11 +120,19 @@ def _se(values: np.ndarray) -> float | None:
 def over_cells(cells: Mapping[Cell, Mapping[int, float]]) -> dict[str, Any]:
     """Mean of the cells' means, each cell counting once, with its standard error over seeds.
 
-    Cells of one seed share rows, so the error is that of the seeds' means.
+    Cells of one seed share rows, so the error is that of the seeds' means. Of fewer than three seeds
+    there is no such error worth the name; then it is that of the cells' means, as if they did not share rows.
     """
     by_seed = np.array(seed_means(cells))
-    mean = float(np.mean([np.mean(list(seeds.values())) for seeds in cells.values()]))
-    return {"lift": mean, "se": _se(by_seed), "cells": len(cells), "seeds": len(by_seed)}
+    by_cell = np.array([np.mean(list(seeds.values())) for seeds in cells.values()])
+    few = len(by_seed) < FEW_SEEDS
+    return {
+        "lift": float(by_cell.mean()),
+        "se": _se(by_cell) if few else _se(by_seed),
+        "se_of": "cells" if few else "seeds",
+        "cells": len(cells),
+        "seeds": len(by_seed),
+    }
 
 
 def seed_means(cells: Mapping[Cell, Mapping[int, float]]) -> list[float]:
@@ -236,10 +245,14 @@ def targets(
     if scarce:
         clear = [cell for cell in scarce if of["/".join(cell)]["effect"] == "clearly helps"]
         mean = over_cells(scarce)
-        p = p_value(seed_means(scarce))
+        p = p_value(seed_means(scarce)) if mean["seeds"] >= FEW_SEEDS else 1.0
         what = "where the minority is 10 to 30"
         sure, number = mean["lift"] > 0 and p < LEVEL, points(mean["lift"], mean["se"])
-        add(f"mean lift clearly positive {what}", sure, f"{number}, p {p:.3f} over seeds")
+        add(
+            f"mean lift clearly positive {what}",
+            sure,
+            f"{number} (over {mean['se_of']}), p {p:.3f} over seeds",
+        )
         add(f"clearly helps in each cell {what}", len(clear) == len(scarce), f"{len(clear)} of {len(scarce)}")
     low_share, runs = made["none"]["low"]["share"], made["none"]["low"]["runs"]
     if runs:

@@ -8,7 +8,8 @@ from lift.summary import points
 WIDTH = 15
 HEAD = """Lift in hundredths of the metric: mean ± standard error over seeds. * clearly helps, ! hurts (Holm, 5 %).
 Low in data: n of at most 300, or at most 30 rows of the minority. `leaven` is the default recipe, `none` included;
-`leaven: best` is its best candidate, always used; `leaven: duplicates` as many real rows again.
+`leaven: best` is its best candidate, always used; `leaven: duplicates` as many real rows again. In means over cells,
+c marks an error over cells, where there are fewer than three seeds.
 """
 
 
@@ -74,7 +75,7 @@ def _means(made: Mapping[str, Any]) -> list[str]:
 
 
 def _mean(mean: Mapping[str, Any] | None) -> str:
-    return points(mean["lift"], mean["se"]) if mean else ""
+    return points(mean["lift"], mean["se"]) + ("c" if mean["se_of"] == "cells" else "") if mean else ""
 
 
 def _none(none: Mapping[str, Any]) -> list[str]:

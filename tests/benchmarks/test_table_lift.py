@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,16 @@ def test_means_compare_only_cells_that_both_ran() -> None:
     assert (versus["cells"], versus["seeds"]) == (1, 3) and versus["lift"] == pytest.approx(0.11, abs=0.02)
 
 
+def test_the_error_of_a_mean_of_few_seeds_is_that_of_cells() -> None:
+    few = summary.summary(planted_records({"leaven": 0.01}, seeds=2))
+    assert (
+        few["means"]["leaven"]["all"]["se_of"] == "cells"
+        and "c" in tables.text(few).split("seeds   leaven")[1]
+    )
+    assert not any("10 to 30" in t["target"] and t["met"] for t in few["targets"])
+    assert summary.summary(planted_records({"leaven": 0.01}))["means"]["leaven"]["all"]["se_of"] == "seeds"
+
+
 def test_every_seed_is_whole_before_the_next_and_slow_ones_come_last() -> None:
     options = argparse.Namespace(
         datasets=["adult"], cells=["n_50", "n_100"], seeds=2, arms=["leaven"], slow=["ctgan"], slow_seeds=1
@@ -135,6 +146,29 @@ def test_every_seed_is_whole_before_the_next_and_slow_ones_come_last() -> None:
     order = [(job.seed, job.cell, job.group) for job in table_lift.jobs(options)]
     assert order[:4] == [(seed, cell, "quick") for seed in (0, 1) for cell in ("n_50", "n_100")]
     assert order[4:] == [(0, "n_50", "ctgan"), (0, "n_100", "ctgan")]
+
+
+def test_every_job_is_run_once_and_none_that_is_too_small(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cells.DATASETS, "planted", PLANTED)
+    ran = []
+
+    def fake(job: table_lift.Job, *_: Any) -> tuple[table_lift.Job, str]:
+        ran.append(job)
+        return job, "done"
+
+    monkeypatch.setattr(table_lift, "one", fake)
+    monkeypatch.setattr(table_lift, "ProcessPoolExecutor", lambda workers, **_: ThreadPoolExecutor(workers))
+    options = argparse.Namespace(
+        data=folder, datasets=["planted"], cells=["n_50", "n_100", "n_1000", "minority_30"], seeds=2,
+        arms=["leaven"], slow=["ctgan"], slow_seeds=1, workers=2, minutes=60, repeats=1, fit=1.0,
+        venvs=folder, recipe={}, majority=1000,
+    )  # fmt: skip
+    table_lift.run(options, folder)
+    names = [f"{job.cell} {job.seed} {job.group}" for job in ran]
+    quick = [f"{cell} {seed} quick" for seed in (0, 1) for cell in ("n_50", "n_100", "minority_30")]
+    assert sorted(names) == sorted(quick + [f"{cell} 0 ctgan" for cell in ("n_50", "n_100", "minority_30")])
 
 
 def test_one_cell_is_measured_and_taken_up_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
