@@ -16,10 +16,11 @@ everything that a fit learns from rows:
   works with the rest (Wilkins, Kifer, Zhang and Karrer, "Exact Privacy Analysis of the Gaussian Sparse Histogram
   Mechanism", 2022, their additive bound).
 
-Taken as public: the schema (names, types, nullable or not), how many train rows there are, the target's classes,
-and the recipe. Every fit spends its own epsilon on its own train rows.
+Taken as public: the schema (names, types, nullable or not), how many train rows there are, the target's classes or
+that it is a quantity, and the recipe. Every fit spends its own epsilon on its own train rows.
 """
 
+import math
 import secrets
 import warnings
 from typing import Any
@@ -104,8 +105,11 @@ class Ledger:
         return OPEN_SHARE * self.delta
 
     def epsilon(self, *more: tuple[float, float, int]) -> float:
-        """Epsilon of what was spent, with `more` mechanisms besides."""
-        return epsilon_of([*self.spent, *more], self.delta - self.open_delta)
+        """Epsilon of what was spent, with `more` mechanisms besides.
+
+        Open lists add a little: without the row, an outcome can be likelier by the chance that they kept silent.
+        """
+        return epsilon_of([*self.spent, *more], self.delta - self.open_delta) - math.log1p(-self.open_delta)
 
     def add(self, noise: float, rate: float = 1.0, times: int = 1) -> None:
         """Write down `times` uses of a Gaussian mechanism on rows sampled at `rate`.

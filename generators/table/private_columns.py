@@ -4,6 +4,7 @@ What `Preparation`, `Coding` and `Cells` hold of a private fit comes from here: 
 train row gets into a model's files. Each histogram is one Gaussian mechanism; `private` says how they are counted.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +76,8 @@ def learn(
     lists = sum(c.type != "boolean" for c in columns if c.name != target or classes is None)
     sigma = ledger.noise_for(ledger.asked.preprocessing * ledger.asked.epsilon, 1.0, paid)
     ledger.add(sigma, times=paid)
-    threshold = 1 + sigma * float(stats.norm.isf(ledger.open_delta / max(lists, 1)))
+    # Rounded up, as noisy counts are rounded too.
+    threshold = math.ceil(1 + sigma * float(stats.norm.isf(ledger.open_delta / max(lists, 1))))
     counter = Counter(sigma, max(threshold, rare_below), paid, noise.numpy())
     codings: dict[str, Coding] = {}
     cells: dict[str, Cells] = {}

@@ -257,7 +257,7 @@ def promise(report: Mapping[str, Any]) -> str:
     """What a differentially private fit promises, and what it does not; needs `differential_privacy`."""
     spent = report["differential_privacy"]
     return (
-        f"The generator was learned with differential privacy: epsilon {spent['epsilon']:.3g} of {spent['asked']:g} "
+        f"The generator was learned with differential privacy: epsilon {spent['epsilon']:.4g} of {spent['asked']:g} "
         f"asked, delta {spent['delta']:.2g}, neighbours differ by {spent['neighbours']}. This holds for the generator "
         "and for rows drawn from it. It does not hold for this page, for the choice between generators, nor for rows "
         "that a screen compared with real ones. Whoever gets the real rows beside them needs no attack."

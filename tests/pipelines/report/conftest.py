@@ -266,6 +266,21 @@ def full_report() -> dict[str, Any]:
             },
         },
         "privacy_exempt": False,
+        "differential_privacy": {
+            "epsilon": 2.9967,
+            "asked": 3.0,
+            "delta": 1e-05,
+            "columns": {"epsilon": 0.5998, "histograms": 27, "noise": 33.872, "threshold": 155.2},
+            "training": {
+                "epsilon": 2.8131,
+                "noise_multiplier": 1.3312,
+                "sampling_rate": 0.0512,
+                "steps": 195,
+            },
+            "neighbours": "one row more or less",
+            "accountant": "Opacus, Renyi differential privacy",
+            "public": ["the columns' names and types", "the number of train rows"],
+        },
         "panels": drawn_panels(),
         "rejected_reasons": {"label_agreement": 96, "type_and_range": 31, "near_copies": 12, "copies": 4},
         "candidates": [

@@ -123,6 +123,6 @@ def test_a_promise_says_what_was_spent_and_what_it_leaves_out() -> None:
     spent = {"epsilon": 2.981, "asked": 3.0, "delta": 1e-5, "neighbours": "one row more or less"}
     said = words.limits(report(privacy={"copies": {}}, differential_privacy=spent))
     assert any(
-        "epsilon 2.98 of 3 asked, delta 1e-05" in line and "does not hold for" in line for line in said
+        "epsilon 2.981 of 3 asked, delta 1e-05" in line and "does not hold for" in line for line in said
     )
     assert not any("epsilon" in line for line in words.limits(report(privacy={"copies": {}})))
