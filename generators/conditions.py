@@ -90,11 +90,16 @@ def _convert(value: Any, schema: Schema, name: str) -> Any:
     kind = schema[name].type
     try:
         if kind == "number":
-            return float(value)
+            if np.isnan(number := float(value)):
+                raise ValueError("no number")
+            return number
         if kind == "integer":
             return int(str(value))
         if kind == "date":
-            return pd.Timestamp(value).as_unit("us")
+            stamp = pd.Timestamp(value)
+            if pd.isna(stamp):
+                raise ValueError("no date")
+            return (stamp.tz_convert("UTC").tz_localize(None) if stamp.tz else stamp).as_unit("us")
         if kind == "boolean":
             return {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
     except (ValueError, KeyError, OverflowError) as error:

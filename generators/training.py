@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leaven.generators.contract import Budget, Fit, Progress
+from leaven.generators.errors import FitError
 
 if TYPE_CHECKING:
     import torch
@@ -110,6 +111,8 @@ def train(
     if score is None or best_step == 0:
         best, best_step = average, step
     _swap(parameters, best)
+    if not all(bool(torch.isfinite(p).all()) for p in parameters):
+        raise FitError(f"{name}: the loss is no number any more; a lower learning rate may help")
     stopped = "budget" if planned_for == "clock" or budget.steps is not None else "done"
     notes = [f"best of {step:,} steps: {best_step:,}"] if best_step != step else []
     if planned_for == "clock":

@@ -1,6 +1,6 @@
 """Drawing rows from an any-order network: whatever is known of a row stays, the rest is drawn column by column."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,10 @@ from torch.nn import functional
 
 from leaven.generators.table.any_order import AnyOrder
 
-CHUNK = {"cpu": 8192, "cuda": 65_536}  # rows drawn at once: what fits a processor's cache, or keeps a GPU busy
+CHUNK = {
+    "cpu": 8192,
+    "cuda": 65_536,
+}  # rows drawn at once: what fits a processor's cache, or keeps a GPU busy
 PROPOSALS = 8  # per row, where several columns are held to sets
 
 Mask = Callable[[int, np.ndarray, np.ndarray], np.ndarray | None]
@@ -19,17 +22,23 @@ Mask = Callable[[int, np.ndarray, np.ndarray], np.ndarray | None]
 
 @dataclass
 class Asked:
-    """What is asked of the drawn rows. `weights`: column -> share of each token that will do, (tokens,)."""
+    """What is asked of the drawn rows.
 
-    weights: dict[int, np.ndarray]
-    first: Sequence[int] = ()  # columns that are drawn first: those of conditions, single values before sets
-    jointly: Sequence[
-        int
-    ] = ()  # those of them that several proposals are made for, since several are held to sets
+    weights: column -> share of each token that will do, (tokens,), where not every one does
+    first: columns that are drawn first, those of conditions, single values before sets
+    single: those of them that are held to one token
+    jointly: those that several proposals are made for, since several are held to sets
+    mask: what was drawn before, as weights
+    drawn: told what was drawn: column, rows' numbers, tokens
+    order: in which the other columns are drawn
+    """
+
+    weights: Mapping[int, np.ndarray]
+    first: Sequence[int] = ()
+    single: Sequence[int] = ()
+    jointly: Sequence[int] = ()
     mask: Mask | None = None
-    drawn: Callable[[int, np.ndarray, np.ndarray], None] | None = (
-        None  # told what was drawn: column, rows, tokens
-    )
+    drawn: Callable[[int, np.ndarray, np.ndarray], None] | None = None
     order: Sequence[int] = field(default_factory=list)
 
 
@@ -61,7 +70,10 @@ class Drawer:
         with torch.no_grad(), cast:
             state = self._state(tokens, known)
             left = list(asked.first) + [j for j in asked.order if j not in set(asked.first)]
-            if asked.jointly and not known.any():
+            if asked.jointly:
+                for column in asked.single:
+                    self._column(column, np.arange(len(tokens)), tokens, state, asked, generator)
+                    known[:, column] = True
                 state = self._propose(tokens, known, state, asked, generator)
             for column in left:
                 rows = np.flatnonzero(~known[:, column])

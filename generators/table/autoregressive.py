@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from leaven.generators.conditions import Conditions
-from leaven.generators.constraints import Inequality
+from leaven.generators.constraints import FixedCombinations
 from leaven.generators.contract import Budget, Fit, Progress, silent
 from leaven.generators.errors import FitError
 from leaven.generators.rows import Rows
@@ -22,10 +22,11 @@ from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive, seeded
 from leaven.generators.table import vocabulary as words
 from leaven.generators.table.base import TableGenerator, TableParameters
-from leaven.generators.table.ordered import OrderedPairs
+from leaven.generators.table.counted import recount
 from leaven.generators.table.prepare import Preparation
 from leaven.generators.table.private import Privacy
 from leaven.generators.table.private_fit import HIDDEN, PrivateFit
+from leaven.generators.table.row_draw import RowDraw
 from leaven.generators.table.vocabulary import Vocabulary
 
 NETWORK, VOCABULARY, COMBINED = "network.safetensors", "vocabulary.json", "combined_{}.parquet"
@@ -97,9 +98,10 @@ class Autoregressive(TableGenerator):
         self.vocabulary: Vocabulary | None = None
         self.combinations: list[Any] = []
         self._rows: Rows | None = None
-        self._drawer: Any = None
+        self._drawer: RowDraw | None = None
         self._device = "cpu"
         self._units = HIDDEN
+        self._held: Any = None
         self._private: PrivateFit | None = None
 
     # Learning
@@ -144,6 +146,8 @@ class Autoregressive(TableGenerator):
         made = Preparation.learn(
             frame, schema, max_categories=self.parameters.max_categories, discrete=combined
         )
+        if self._rows is not None and len(self._rows) > LOOKED_AT:
+            recount(made, self._rows, self.parameters.max_categories, schema.target)
         self._hidden, self._notes = words.hide_rare(made, schema, self.parameters.rare_below)
         return made
 
@@ -160,6 +164,7 @@ class Autoregressive(TableGenerator):
         rows = len(frame)
         bins = min(p.bins, max(16, rows // 50))
         self.vocabulary = Vocabulary.learn(frame, self._ready, bins, self._hidden, self.schema.target)
+        self._refuse_too_many()
         self._combine(frame)
         if not self.vocabulary.columns:
             return Fit(notes=["every column is constant or empty: there is nothing to learn"])
@@ -192,7 +197,8 @@ class Autoregressive(TableGenerator):
                 name=self.name,
             )
         self.network = self.network.cpu()
-        self._device, self._drawer = device, None
+        self._device, self._drawer, self._held = device, None, None
+        self._forget_hidden()
         report.rows = rows
         report.notes = self._notes + report.notes
         return report
@@ -229,7 +235,11 @@ class Autoregressive(TableGenerator):
                 self._rows,
                 self.vocabulary,
                 self._ready,
-                constraints=list(zip(self.constraints, self.learned, strict=True)),
+                constraints=[  # combinations of a sample are not all there are
+                    (constraint, learned)
+                    for constraint, learned in zip(self.constraints, self.learned, strict=True)
+                    if not isinstance(constraint, FixedCombinations)
+                ],
                 most=self.parameters.max_rows,
                 progress=progress,
                 name=self.name,
@@ -261,6 +271,15 @@ class Autoregressive(TableGenerator):
         by_rows = 256 if rows >= 5_000 else 128 if rows >= 1_500 else 64
         return self.parameters.hidden or min(by_columns, by_rows)
 
+    def _refuse_too_many(self) -> None:
+        for name in self._words.columns:
+            if self._words.size(name, self._ready) > words.MOST_TOKENS:
+                raise FitError(
+                    f"{self.name}: column '{name}' has {self._words.size(name, self._ready):,} values that must be "
+                    f"learned one by one, since it is the target or in fixed combinations; at most "
+                    f"{words.MOST_TOKENS:,} can be"
+                )
+
     def _target_place(self) -> int | None:
         assert self.vocabulary is not None and self.schema is not None
         columns = self.vocabulary.columns
@@ -281,143 +300,54 @@ class Autoregressive(TableGenerator):
                     Combination(rows, counted["_rows"].to_numpy(), self.vocabulary, self._ready)
                 )
 
+    def _forget_hidden(self) -> None:
+        """Combinations with values too rare to be shown are not kept: what is saved may be handed on."""
+        for place, constraint in enumerate(self.constraints):
+            for combination in self.combinations:
+                if isinstance(constraint, FixedCombinations) and set(combination.columns) == set(
+                    constraint.columns
+                ):
+                    combination.keep_shown()
+                    self.learned[place] = constraint.learn(combination.rows)
+
     # Drawing
 
     def _make(self, count: int, *, seed: int, conditions: Conditions) -> pd.DataFrame:
-        assert self.vocabulary is not None
-        columns = len(self.vocabulary.columns)
-        return self._filled(
-            np.zeros((count, columns), dtype=np.int64),
-            np.zeros((count, columns), dtype=bool),
-            seed=seed,
-            conditions=conditions,
-        )
+        shape = (count, len(self._words.columns))
+        tokens, known = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
+        return self._drawing().rows(tokens, known, chunk=self._chunk, seed=seed, conditions=conditions)
 
     def _complete(self, frame: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-        assert self.vocabulary is not None
-        tokens, known = self.vocabulary.encode(frame, self._ready)
-        for place, name in enumerate(self.vocabulary.columns):
+        tokens, known = self._words.encode(frame, self._ready)
+        for place, name in enumerate(self._words.columns):
             if name in frame:
                 known[:, place] &= frame[name].notna().to_numpy()
-        return self._filled(
-            tokens.astype(np.int64), known.copy(), seed=seed, conditions=(), keep_missing=False
-        )
+        tokens = tokens.astype(np.int64)
+        return self._drawing().rows(tokens, known, chunk=self._chunk, seed=seed, given=frame)
 
-    def _filled(
-        self,
-        tokens: np.ndarray,
-        known: np.ndarray,
-        *,
-        seed: int,
-        conditions: Conditions,
-        keep_missing: bool = True,
-    ) -> pd.DataFrame:
-        """Typed rows with everything drawn that is not known."""
+    @property
+    def _chunk(self) -> int:
         from leaven.generators.table.any_order_draw import CHUNK
 
-        assert self.vocabulary is not None
-        size = CHUNK["cuda" if self._device.startswith("cuda") else "cpu"]
-        parts = []
-        for number, start in enumerate(range(0, len(tokens), size)):
-            part = slice(start, start + size)
-            parts.append(
-                self._chunk(tokens[part], known[part], derive(seed, number), conditions, keep_missing)
-            )
-        if not parts:
-            parts = [self._chunk(tokens, known, seed, conditions, keep_missing)]
-        return pd.concat(parts, ignore_index=True)
-
-    def _chunk(
-        self,
-        tokens: np.ndarray,
-        known: np.ndarray,
-        seed: int,
-        conditions: Conditions,
-        keep_missing: bool,
-    ) -> pd.DataFrame:
-        from leaven.generators.table.any_order_draw import Asked
-
-        words, ready = self._words, self._ready
-        rng = np.random.default_rng(derive(seed, "values"))
-        pairs = OrderedPairs(
-            [c for c in self.constraints if isinstance(c, Inequality)], words, ready, rng, conditions
-        )
-        pairs.given(tokens, known)
-        among = [combination.among(conditions) for combination in self.combinations]
-
-        standing = known.copy()
-
-        def mask(column: int, tokens: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
-            held = pairs.mask(column, rows)
-            for combination, inside in zip(self.combinations, among, strict=True):
-                if words.columns[column] in combination.columns:
-                    own = combination.allowed(tokens[rows], standing[rows], words.columns[column], inside)
-                    held = own if held is None else held * own
-            return held
-
-        def drawn(column: int, rows: np.ndarray, tokens: np.ndarray) -> None:
-            standing[rows, column] = True
-            pairs.drawn(column, rows, tokens)
-
-        if self.network is not None:
-            tied = pairs.columns | {name for c in self.combinations for name in c.columns}
-            weights, first, jointly = self._asked(conditions, keep_missing, tied)
-            asked = Asked(
-                weights=weights,
-                first=first,
-                jointly=jointly,
-                mask=mask if tied else None,
-                drawn=drawn if tied else None,
-                order=range(len(words.columns)),
-            )
-            with seeded(derive(seed, "draw"), self.threads):
-                tokens = self._drawing().draw(tokens, known, asked, derive(seed, "tokens"))
-        made = words.decode(tokens, ready, rng, conditions)
-        pairs.put(made)
-        for combination, inside in zip(self.combinations, among, strict=True):
-            picked = combination.draw(tokens, inside, rng)
-            some = picked >= 0  # the others are drawn again, as rows that break a constraint
-            for name in combination.columns:
-                made[name] = made[name].where(
-                    ~some, combination.rows[name].iloc[np.maximum(picked, 0)].reset_index(drop=True)
-                )
-        return pd.DataFrame(made, index=pd.RangeIndex(len(tokens)))
-
-    def _asked(
-        self, conditions: Conditions, keep_missing: bool, tied: set[str]
-    ) -> tuple[dict[int, np.ndarray], list[int], list[int]]:
-        """Weights of tokens, the columns that are drawn first, and those of them that are proposed jointly."""
-        words, ready = self._words, self._ready
-        weights = {}
-        for place, name in enumerate(words.columns):
-            own = words.drawable(name, ready)
-            coding = ready.codings[name]
-            if not keep_missing and coding.marked:
-                own[words.absent(name, ready)] = 0.0
-            asked = [condition for condition in conditions if condition.column == name]
-            if asked:
-                own = own * words.weigh(asked, ready)
-            if asked or not own.all():
-                weights[place] = own
-        names = dict.fromkeys(condition.column for condition in conditions)
-        places = [words.columns.index(name) for name in names if name in words.columns]
-        sets = [place for place in places if (weights[place] > 0).sum() > 1]
-        first = [place for place in places if place not in sets] + sets
-        free = [place for place in first if words.columns[place] not in tied]
-        return weights, first, free if len(set(free) & set(sets)) > 1 else []
+        return CHUNK["cuda" if self._device.startswith("cuda") else "cpu"]
 
     def to(self, device: str) -> Self:
         if device != self._device:
             self._device, self._drawer = device, None
         return self
 
-    def _drawing(self) -> Any:
+    def _drawing(self) -> RowDraw:
         from leaven.generators.table import any_order_fit
         from leaven.generators.table.any_order_draw import Drawer
 
         if self._drawer is None:
             half = any_order_fit.half_precision(self.parameters.precision, self._device)
-            self._drawer = Drawer(self.network.to(self._device), self._device, half)
+            network = None
+            if self.network is not None:
+                network = Drawer(self.network.to(self._device), self._device, half)
+            self._drawer = RowDraw(
+                self._words, self._ready, self.constraints, self.combinations, network, self.threads
+            )
         return self._drawer
 
     @property

@@ -20,9 +20,17 @@ def exact(frame: pd.DataFrame, conditions: Conditions, codings: Mapping[str, Cod
         if condition.op != "=" or coding.form != "numeric":
             continue
         drawn = frame[coding.name]
+        nearest: pd.Series | None = None  # of several numbers asked for, the nearest one may claim a row
         for value in condition.values:
-            near = (drawn - value).abs() <= _tolerance(coding)
-            frame.loc[near.fillna(False).to_numpy(dtype=bool), coding.name] = value
+            off = (drawn - value).abs()
+            if nearest is None:
+                wanted, nearest = pd.Series([value] * len(drawn), index=drawn.index, dtype=drawn.dtype), off
+            else:
+                closer = (off < nearest).fillna(False).to_numpy(dtype=bool)
+                wanted, nearest = wanted.mask(closer, value), nearest.mask(closer, off)
+        if nearest is not None:
+            near = (nearest <= _tolerance(coding)).fillna(False).to_numpy(dtype=bool)
+            frame[coding.name] = drawn.mask(near, wanted)
     return frame
 
 

@@ -25,6 +25,12 @@ class Combination:
             if name in vocabulary.hidden:
                 self.shown &= self.tokens[name] != self.sizes[name] - 1
 
+    def keep_shown(self) -> None:
+        """Forget the combinations with a value that is too rare to be shown."""
+        self.rows, self.counts = self.rows[self.shown].reset_index(drop=True), self.counts[self.shown]
+        self.tokens = {name: tokens[self.shown] for name, tokens in self.tokens.items()}
+        self.shown = self.shown[self.shown]
+
     def among(self, conditions: Conditions) -> np.ndarray:
         """Which combinations may be drawn under the conditions, bool (combinations,)."""
         return self.shown & met(tuple(c for c in conditions if c.column in self.columns), self.rows)
@@ -43,40 +49,34 @@ class Combination:
         return made
 
     def _allowed(self, tokens: np.ndarray, known: list[str], name: str, among: np.ndarray) -> np.ndarray:
-        mine = _key(
-            {n: tokens[:, self.places[n]].astype(np.int64) for n in known}, known, self.sizes, len(tokens)
-        )
-        theirs = _key(self.tokens, known, self.sizes, len(self.rows))[among]
-        own = self.tokens[name][among]
+        mine, theirs = self._keys(tokens, known, among)
         distinct, place = np.unique(mine, return_inverse=True)
         at = np.searchsorted(distinct, theirs)
         at[at == len(distinct)] = 0
         same = distinct[at] == theirs if len(distinct) else np.zeros(len(theirs), bool)
         table = np.zeros((len(distinct), self.sizes[name]), dtype=bool)
-        table[at[same], own[same]] = True
+        table[at[same], self.tokens[name][among][same]] = True
         return table[place]
 
     def draw(self, tokens: np.ndarray, among: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """For each row's tokens a combination that has them, by its count; -1 where there is none; int (rows,)."""
-        mine = _key(
-            {n: tokens[:, p].astype(np.int64) for n, p in self.places.items()},
-            self.columns,
-            self.sizes,
-            len(tokens),
-        )
-        theirs = _key(self.tokens, self.columns, self.sizes, len(self.rows))
-        order = np.flatnonzero(among)[np.argsort(theirs[among], kind="stable")]
-        keys = theirs[order]
-        ends = np.cumsum(self.counts[order])
+        mine, theirs = self._keys(tokens, self.columns, among)
+        order = np.argsort(theirs, kind="stable")
+        if not len(order):
+            return np.full(len(tokens), -1)
+        keys, numbers = theirs[order], np.flatnonzero(among)[order]
+        ends = np.cumsum(self.counts[numbers])
         first, last = np.searchsorted(keys, mine, "left"), np.searchsorted(keys, mine, "right")
         below = np.where(first > 0, ends[np.maximum(first - 1, 0)], 0)
         above = np.where(last > 0, ends[np.maximum(last - 1, 0)], 0)
         picked = np.searchsorted(ends, below + rng.random(len(mine)) * (above - below), "right")
-        return np.where(last > first, order[np.minimum(picked, len(order) - 1)], -1)
+        return np.where(last > first, numbers[np.minimum(picked, len(numbers) - 1)], -1)
 
-
-def _key(tokens: dict[str, np.ndarray], names: list[str], sizes: dict[str, int], rows: int) -> np.ndarray:
-    key = np.zeros(rows, dtype=np.int64)
-    for name in names:
-        key = key * sizes[name] + tokens[name]
-    return key
+    def _keys(self, tokens: np.ndarray, names: list[str], among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A number for each row's tokens of the columns, and for each combination's, equal where the tokens are."""
+        key = np.zeros(len(tokens) + int(among.sum()), dtype=np.int64)
+        for name in names:
+            own = np.concatenate([tokens[:, self.places[name]].astype(np.int64), self.tokens[name][among]])
+            # Renumbered at each column, so that no product of sizes overflows.
+            key = np.unique(key * self.sizes[name] + own, return_inverse=True)[1].ravel()
+        return key[: len(tokens)], key[len(tokens) :]

@@ -35,13 +35,18 @@ class OrderedPairs:
         """The columns in a pair."""
         return self._names
 
-    def given(self, tokens: np.ndarray, known: np.ndarray) -> None:
-        """Values of what is known from the start: drawn within its cells."""
+    def given(self, tokens: np.ndarray, known: np.ndarray, frame: pd.DataFrame | None) -> None:
+        """Start with what is known: the values of `frame` where it has any."""
         for name in sorted(self._names):
             self._values[name] = np.full(len(tokens), np.nan)
+        for name in sorted(self._names):
             place = self._vocabulary.columns.index(name)
             rows = np.flatnonzero(known[:, place])
-            if len(rows):
+            if frame is not None and name in frame:
+                coding = self._preparation.codings[name]
+                values = plain(frame[name], coding.type).to_numpy(dtype="float64", na_value=np.nan)
+                self._values[name][rows] = values[rows]
+            elif len(rows):
                 self.drawn(place, rows, tokens[rows, place])
 
     def mask(self, column: int, rows: np.ndarray) -> np.ndarray | None:
@@ -93,17 +98,13 @@ class OrderedPairs:
     def _ends(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Least and greatest value that the partners allow, (rows,) each."""
         low, high = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
-        least = step(self._preparation.codings[name])
         for pair in self._pairs:
-            off = least if pair.strict else 0.0
             if pair.high == name and pair.low in self._values:
                 partner = self._values[pair.low][rows]
-                low = np.fmax(low, partner + off if off or not pair.strict else np.nextafter(partner, np.inf))
+                low = np.fmax(low, np.nextafter(partner, np.inf) if pair.strict else partner)
             if pair.low == name and pair.high in self._values:
                 partner = self._values[pair.high][rows]
-                high = np.fmin(
-                    high, partner - off if off or not pair.strict else np.nextafter(partner, -np.inf)
-                )
+                high = np.fmin(high, np.nextafter(partner, -np.inf) if pair.strict else partner)
         return low, high
 
     @staticmethod

@@ -222,7 +222,8 @@ def discrete_values(
     codes: np.ndarray, coding: Coding, conditions: list[Condition], rng: np.random.Generator
 ) -> pd.Series:
     """Codes of a discrete column -> typed values; those that share a code are drawn by their train counts."""
-    known = np.array([*coding.values, *[None] * (coding.levels - len(coding.values))], dtype=object)
+    # One place more: for a token of values that are too rare to be shown.
+    known = np.array([*coding.values, *[None] * (coding.levels - len(coding.values) + 1)], dtype=object)
     values = known[codes]
     if coding.other is not None:
         shared = codes == coding.other

@@ -7,10 +7,10 @@ from pydantic import BaseModel
 from leaven.generators.conditions import Condition, Conditions
 from leaven.generators.schema import Schema
 from leaven.generators.table.cells import Cells
-from leaven.generators.table.coding import Coding, plain, step
+from leaven.generators.table.coding import Coding, plain
 from leaven.generators.table.prepare import Preparation, as_number, discrete_values, numeric_values
 
-MOST_TOKENS = 60_000  # of one column: tokens are kept as 16-bit numbers
+MOST_TOKENS = 65_535  # of one column: tokens are kept as 16-bit numbers
 
 
 class Vocabulary(BaseModel):
@@ -118,10 +118,12 @@ class Vocabulary(BaseModel):
         missing = tokens >= len(cells)
         low, high = window(asked, coding)
         values = cells.draw(np.where(missing, 0, tokens).astype(np.int64), rng, low, high)
-        equal = [value for condition in asked if condition.op == "=" for value in condition.values]
-        if equal:  # a cell holds more than the numbers asked for
-            wanted = np.array([as_number(value) for value in equal])
-            values = wanted[np.abs(values[:, None] - wanted[None]).argmin(axis=1)]
+        for condition in asked:
+            if condition.op == "=":  # a cell holds more than the numbers asked for
+                for cell, shares in self._alternatives(condition).items():
+                    rows = np.flatnonzero(tokens == cell)
+                    odds = np.array(list(shares.values()))
+                    values[rows] = rng.choice(np.array(list(shares)), len(rows), p=odds / odds.sum())
         return numeric_values(values, coding, missing if coding.marked else None)
 
     def absent(self, name: str, preparation: Preparation) -> int | None:
@@ -151,8 +153,8 @@ class Vocabulary(BaseModel):
             return made
         cells = self.cells[name]
         if condition.op == "=":
-            for value in condition.values:
-                made[cells.encode(np.array([as_number(value)]))] = 1.0
+            for cell, shares in self._alternatives(condition).items():
+                made[cell] = sum(shares.values())
         elif condition.op == "!=":
             made[: len(cells)] = 1.0
             for value in condition.values:
@@ -161,6 +163,16 @@ class Vocabulary(BaseModel):
                 )
         else:
             made[: len(cells)] = cells.share(*window([condition], coding))
+        return made
+
+    def _alternatives(self, condition: Condition) -> dict[int, dict[float, float]]:
+        """Cell -> the numbers asked for that lie in it, each with its share of the cell's rows."""
+        cells = self.cells[condition.column]
+        numbers = np.unique([as_number(value) for value in condition.values])
+        made: dict[int, dict[float, float]] = {}
+        for cell, value in zip(cells.encode(numbers), numbers, strict=True):
+            share = float(cells.share(value, value)[cell])
+            made.setdefault(int(cell), {})[float(value)] = max(share, 1e-9)
         return made
 
     def drawable(self, name: str, preparation: Preparation) -> np.ndarray:
@@ -176,15 +188,14 @@ def window(asked: list[Condition], coding: Coding) -> tuple[float, float]:
     low, high = -np.inf, np.inf
     for condition in asked:
         value = as_number(condition.values[0])
-        least = step(coding)
         if condition.op == ">=":
             low = max(low, value)
         elif condition.op == ">":
-            low = max(low, value + least if least else np.nextafter(value, np.inf))
+            low = max(low, np.nextafter(value, np.inf))
         elif condition.op == "<=":
             high = min(high, value)
         elif condition.op == "<":
-            high = min(high, value - least if least else np.nextafter(value, -np.inf))
+            high = min(high, np.nextafter(value, -np.inf))
     return low, high
 
 

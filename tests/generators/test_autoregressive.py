@@ -245,3 +245,99 @@ def test_a_wide_table(tmp_path: Path) -> None:
     rows = made.sample(1000, seed=1)
     real, ours = (np.abs(np.corrcoef(f.drop(columns="y").to_numpy().T)).mean() for f in (frame, rows))
     assert ours > 0.6 * real
+
+
+def test_a_hidden_value_is_filled_around_and_written_nowhere(tmp_path: Path) -> None:
+    frame = planted(1500, 1)
+    frame.loc[:1, "a"] = "SECRETVILLE"
+    asked = [{"kind": "fixed_combinations", "columns": ["a", "b"]}]
+    made = fitted(tmp_path, frame, SCHEMA, asked, epochs=5)
+    out = tmp_path / "model"
+    out.mkdir()
+    made.save(out)
+    for file in out.iterdir():
+        assert b"SECRETVILLE" not in file.read_bytes(), file.name
+    given = pd.DataFrame({"a": ["q", "q"], "y": ["yes", None]})
+    assert list(made.complete(given, seed=1)["a"]) == ["q", "q"]
+    plain = fitted(tmp_path, frame, epochs=5)
+    filled = plain.complete(pd.DataFrame({"a": ["SECRETVILLE", "q"]}), seed=1)
+    assert list(filled["a"]) == ["SECRETVILLE", "q"] and filled["b"].notna().all()
+
+
+def test_strict_bounds_between_values_lose_none(model: Autoregressive) -> None:
+    real = planted(100_000, 4)["n"].dropna()
+    made = model.sample(3000, seed=3, conditions=parse(["n>2", "n<5"], SCHEMA))["n"]
+    assert set(made) == {3, 4}
+    wanted = (real == 3).sum() / real.isin([3, 4]).sum()
+    assert abs((made == 3).mean() - wanted) < 0.06
+
+
+def test_several_numbers_keep_their_odds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random(6000) < 0.5, 5000.0, rng.integers(0, 3000, 6000))
+    frame = pd.DataFrame({"v": values, "y": np.where(rng.random(6000) < 0.5, "1", "0").astype(object)})
+    schema = Schema(columns=(Column(name="v", type="number"), Column(name="y", type="category")), target="y")
+    made = fitted(tmp_path, frame, schema, epochs=10)
+    drawn = made.sample(2000, seed=1, conditions=parse(["v=7|11|5000"], schema))["v"]
+    assert set(drawn) <= {7.0, 11.0, 5000.0}
+    assert (drawn == 5000.0).mean() > 0.97  # 3,000 rows against about one each
+
+
+def test_too_many_values_are_refused(tmp_path: Path) -> None:
+    from leaven.generators.errors import FitError
+
+    frame = pd.DataFrame({"a": np.arange(66_000) % 7, "y": [f"c{i}" for i in range(66_000)]})
+    frame["a"] = frame["a"].astype("Int64")
+    schema = Schema(columns=(Column(name="a", type="integer"), Column(name="y", type="category")), target="y")
+    with pytest.raises(FitError, match="column 'y' has 66,000 values"):
+        Autoregressive().fit(write(tmp_path, frame, schema), seed=1)
+
+
+def test_frequent_values_of_a_long_table_are_not_taken_for_rare_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "c": np.char.add("c", rng.integers(0, 400, 8000).astype(str)).astype(object),  # 20 rows each
+            "y": np.where(rng.random(8000) < 0.5, "1", "0").astype(object),
+        }
+    )
+    schema = Schema(
+        columns=(Column(name="c", type="category"), Column(name="y", type="category")), target="y"
+    )
+    monkeypatch.setattr(module, "LOOKED_AT", 500)  # where a value stands once or twice
+    made = fitted(tmp_path, frame, schema, epochs=3)
+    assert made.report.notes == [] or "never drawn" not in " ".join(made.report.notes)  # type: ignore[attr-defined]
+    assert made.sample(8000, seed=1)["c"].nunique() > 380
+
+
+def test_combinations_of_many_columns_are_told_apart() -> None:
+    from leaven.generators.table.combined import Combination
+
+    class Words:  # what a combination asks of a vocabulary
+        hidden = ()
+
+        def __init__(self) -> None:
+            self.columns = list("pqrst")
+
+        def encode(self, rows: pd.DataFrame, preparation: Any) -> tuple[np.ndarray, np.ndarray]:
+            tokens = rows.to_numpy().astype(np.uint16)
+            return tokens, np.ones(tokens.shape, bool)
+
+        def size(self, name: str, preparation: Any) -> int:
+            return 65_536
+
+    rows = pd.DataFrame([[1, 0, 0, 0, 5], [2, 0, 0, 0, 5]], columns=Words().columns)
+    made = Combination(rows, np.array([1, 1]), Words(), None)  # type: ignore[arg-type]
+    picked = made.draw(rows.to_numpy().astype(np.int64), np.ones(2, bool), np.random.default_rng(0))
+    assert list(picked) == [0, 1]
+
+
+def test_a_loss_that_is_no_number_is_an_error(tmp_path: Path) -> None:
+    from leaven.generators.errors import FitError
+
+    with pytest.raises(FitError, match="no number"):
+        Autoregressive({"hidden": 16, "rate": 1e30, "epochs": 5}).fit(
+            write(tmp_path, planted(300, 1)), seed=1
+        )

@@ -84,3 +84,24 @@ def test_refused_texts_say_why(text: str, said: str) -> None:
 def test_equals_takes_the_columns_type() -> None:
     assert equals(SCHEMA, "a", "7") == Condition(column="a", values=(7,))
     assert equals(SCHEMA, "ok", True).values == (True,)
+
+
+def test_dates_with_a_zone_and_dates_that_are_none() -> None:
+    schema = Schema(columns=(Column(name="d", type="date"), Column(name="y", type="category")), target="y")
+    (asked,) = parse(["d>=2020-01-01T01:00:00+01:00"], schema)
+    assert asked.values[0] == pd.Timestamp("2020-01-01")
+    for empty in ("d>=", "d=NaT"):
+        with pytest.raises(ConditionError, match="'d' is of type date"):
+            parse([empty], schema)
+
+
+def test_a_drawn_number_becomes_the_nearest_of_those_asked_for() -> None:
+    from leaven.generators.table.chased import exact
+    from leaven.generators.table.coding import learn
+
+    values = pd.Series([0.0, 7298.0, 7688.0, 7690.0, 50_000.0])
+    coding = learn(values, "g", "number", None, 0)
+    schema = Schema(columns=(Column(name="g", type="number"), Column(name="y", type="category")), target="y")
+    asked = parse(["g=7298|7688|7690"], schema)
+    drawn = pd.DataFrame({"g": [7298.0, 7688.0, 7690.0, 7689.5, 7300.0, 20_000.0]})
+    assert exact(drawn, asked, {"g": coding})["g"].tolist() == [7298, 7688, 7690, 7690, 7298, 20_000]
