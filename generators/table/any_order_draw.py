@@ -117,7 +117,10 @@ class Drawer:
             ends = torch.where(chance[:, None] > 0, ends, share.cumsum(-1).expand_as(ends))
         at = torch.rand(len(rows), 1, generator=generator, device=self.device) * ends[:, -1:]
         # The first end above the point; at the last end itself, the last token with a weight.
-        drawn = torch.minimum((ends <= at).sum(-1), (ends < ends[:, -1:]).sum(-1))
+        top = ends[:, -1:].contiguous()
+        drawn = torch.minimum(
+            torch.searchsorted(ends, at, right=True), torch.searchsorted(ends, top, right=False)
+        ).squeeze(-1)
         tokens[rows, column] = drawn.cpu().numpy()
         change = self._values[drawn + int(self._offsets[column])]
         if every:
