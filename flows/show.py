@@ -91,7 +91,7 @@ def _why_not(report: Mapping[str, Any], tried: Mapping[str, Any]) -> str:
         return str(validation.get("reason") or "")
     if gain and gain["value"] <= gain.get("se", 0.0):
         return "gain within one standard error" if gain["value"] > 0 else "no gain"
-    return "another gained more"
+    return "another gains more for sure"
 
 
 def _amount(tried: Mapping[str, Any]) -> str:

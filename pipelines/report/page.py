@@ -149,7 +149,9 @@ def candidates(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         reason = validation.get("reason") or one.get("reason") or ""
         if not reason and lift and status != "chosen":
             beyond = lift["value"] > (lift.get("se") or 0)
-            reason = "gains less than the chosen one" if beyond else "no gain beyond one standard error"
+            reason = (
+                "gains less for sure than the chosen one" if beyond else "no gain beyond one standard error"
+            )
         rows = one.get("rows") or {}
         found.append(
             {
