@@ -223,17 +223,19 @@ def _seconds(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def targets(
     made: Mapping[str, Any], lifts: Mapping[str, Mapping[Cell, Mapping[int, float]]]
 ) -> list[dict[str, Any]]:
-    """Each target with whether it is met and the number that says so."""
+    """Each target with whether it is met (None: too few seeds to tell) and the number that says so."""
     if DEFAULT not in lifts:
         return []
     found: list[dict[str, Any]] = []
 
-    def add(what: str, met: bool, number: str) -> None:
-        found.append({"target": what, "met": bool(met), "number": number})
+    def add(what: str, met: bool | None, number: str) -> None:
+        found.append({"target": what, "met": met, "number": number})
 
     of = {cell: arms[DEFAULT] for cell, arms in made["cells"].items() if DEFAULT in arms}
     hurts = [f"{cell} {points(arm['lift'])}" for cell, arm in of.items() if arm["effect"] == "hurts"]
-    add("never hurts beyond noise in any cell", not hurts, ", ".join(hurts) or f"in 0 of {len(of)} cells")
+    told = sum(arm["seeds"] >= FEW_SEEDS for arm in of.values())
+    number = ", ".join(hurts) or f"in 0 of {told} cells with at least {FEW_SEEDS} seeds"
+    add("never hurts beyond noise in any cell", False if hurts else True if told == len(of) else None, number)
     versus = made["versus"]
     peers = {arm: gap for arm, gap in versus.items() if arm in PEERS or arm.split(" ")[0] in PEERS}
     for name, others in (("peer's and SMOTE's", peers), ("arm's that is always used, ours too", versus)):
@@ -245,15 +247,12 @@ def targets(
     if scarce:
         clear = [cell for cell in scarce if of["/".join(cell)]["effect"] == "clearly helps"]
         mean = over_cells(scarce)
-        p = p_value(seed_means(scarce)) if mean["seeds"] >= FEW_SEEDS else 1.0
-        what = "where the minority is 10 to 30"
-        sure, number = mean["lift"] > 0 and p < LEVEL, points(mean["lift"], mean["se"])
-        add(
-            f"mean lift clearly positive {what}",
-            sure,
-            f"{number} (over {mean['se_of']}), p {p:.3f} over seeds",
-        )
-        add(f"clearly helps in each cell {what}", len(clear) == len(scarce), f"{len(clear)} of {len(scarce)}")
+        what, enough = "where the minority is 10 to 30", mean["seeds"] >= FEW_SEEDS
+        p = p_value(seed_means(scarce))
+        number = points(mean["lift"], mean["se"]) + (f", p {p:.3f} over seeds" if enough else " over cells")
+        add(f"mean lift clearly positive {what}", mean["lift"] > 0 and p < LEVEL if enough else None, number)
+        each = len(clear) == len(scarce) if enough else None
+        add(f"clearly helps in each cell {what}", each, f"{len(clear)} of {len(scarce)}")
     low_share, runs = made["none"]["low"]["share"], made["none"]["low"]["runs"]
     if runs:
         add("`none` in at most half of the low-data runs", low_share <= 0.5, f"{low_share:.0%} of {runs}")

@@ -19,7 +19,8 @@ def text(made: Mapping[str, Any]) -> str:
     for dataset in dict.fromkeys(cell.split("/")[0] for cell in [*made["cells"], *made["not_run"]]):
         lines += [*_dataset(made, dataset), ""]
     lines += [*_means(made), "", *_none(made["none"])]
-    lines += [f"{'met   ' if t['met'] else 'MISSED'}  {t['target']}: {t['number']}" for t in made["targets"]]
+    words = {True: "met   ", False: "MISSED", None: "open  "}
+    lines += [f"{words[t['met']]}  {t['target']}: {t['number']}" for t in made["targets"]]
     lines += [f"failed {count} times: {what}" for what, count in made["failed"].items()]
     lines.append(f"settings: {'; '.join(made['settings'])}; code: {'; '.join(made['code'])}")
     lines.append(
@@ -49,6 +50,7 @@ def _dataset(made: Mapping[str, Any], dataset: str) -> list[str]:
         _row("`none` chosen", [f"{none[cell]:.0%}" if cell in none else "-" for cell in cells], width),
     ]
     lines += [_row(arm, [_entry(arms.get(arm)) for arms in of], width) for arm in made["means"]]
+    lines = lines if cells else [dataset]
     for cell, why in made["not_run"].items():
         if cell.startswith(f"{dataset}/"):
             lines.append(f"{cell.split('/')[1]}: not run: {why}")
