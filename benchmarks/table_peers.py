@@ -1,15 +1,16 @@
 """Ours, its peers and the controls side by side on real tables: quality against floor and ceiling, seconds, memory.
 
     python benchmarks/table_peers.py --data FOLDER --venvs FOLDER [--cells adult shoppers] [--seeds 1] [--limit 300s]
-        [--ours autoregressive] [--peers mostlyai_engine arf ...] [--threads 2] [--max-rows 2000]
+        [--ours autoregressive] [--peers mostlyai_engine arf ...] [--threads 2] [--max-rows 2000] [--against test]
     python benchmarks/table_peers.py --table FILE.csv --target COLUMN [--test FILE.csv] --venvs FOLDER
 
 Each fit runs in a process of its own, with a peer's own default settings and one time limit for fitting and another
 as long for sampling. Who can be told the limit ends by itself (ours, SDV's networks, MOSTLY AI's engine); others are
 ended, and then tried once more on a random few of the train rows, which the table says. Peers that Leaven does not
 need get an environment of their own in --venvs, made the first time. Where there is no official test file, a third of
-the rows is drawn for it. Finished fits are kept per table, generator and seed. Prints Markdown and writes
-benchmarks/results/table_peers.json.
+the rows is drawn for it. Rows are compared with train rows, as the pipeline's report does, and fresh ones are the
+floor; `--against test` turns this round, so that nothing is won by repeating what was learned. Finished fits are kept
+per table, generator and seed. Prints Markdown and writes benchmarks/results/table_peers.json.
 """
 
 import argparse
@@ -123,6 +124,7 @@ def main() -> None:
     parser.add_argument("--limit", type=seconds, default=300.0, help="of a fit, such as 300s or 5m")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--max-rows", type=int, help="train rows, for a quick try")
+    parser.add_argument("--against", choices=["train", "test"], default="train", help="rows to compare with")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/results/tables"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/table_peers.json"))
     options = parser.parse_args()
@@ -141,7 +143,7 @@ def main() -> None:
     found: dict[str, dict[str, Any]] = {}
     for seed in range(options.seeds):
         for table, folder in tables(options, seed):
-            judge = Judge(table, seed, options.threads)
+            judge = Judge(table, seed, options.threads, options.against)
             controls = judge.controls(folder)
             cell = found.setdefault(
                 table.name,
@@ -151,13 +153,14 @@ def main() -> None:
                     "test": len(judge.test),
                     "limit": options.limit,
                     "threads": options.threads,
+                    "against": options.against,
                     "controls": [],
                     "rows": [],
                 },
             )
             cell["controls"].append(controls)
             for generator in generators:
-                settings = [len(judge.train), options.limit, options.threads]
+                settings = [len(judge.train), options.limit, options.threads, options.against]
                 key = json.dumps([table.name, generator, seed, *settings])
                 if key not in done:
                     row = run(generator, table, judge, folder, seed, options)

@@ -18,12 +18,14 @@ def show(name: str, cell: dict[str, Any]) -> str:
 
     Args:
         name: of the table.
-        cell: `metric`, `train`, `test` (rows), `limit` (seconds), `threads`, `controls` (floor and ceiling of each
-            seed) and `rows` (a result per generator and seed).
+        cell: `metric`, `train`, `test` (rows), `limit` (seconds), `threads`, `against` (which rows synthetic ones
+            are compared with), `controls` (floor and ceiling of each seed) and `rows` (a result per generator and
+            seed).
     """
     lines = [
         f"{name}: {cell['train']:,} train rows, {cell['test']:,} test rows; {cell['threads']} threads; limit "
-        f"{cell['limit']:.0f} s for a fit and again for sampling; mean of {len(cell['controls'])} seed(s).",
+        f"{cell['limit']:.0f} s for a fit and again for sampling; rows compared with {cell['against']} rows; mean of "
+        f"{len(cell['controls'])} seed(s).",
         "",
         HEAD.format(metric=cell["metric"]),
         "|---" * (HEAD.count("|") - 1) + "|",

@@ -161,7 +161,7 @@ def test_every_line_of_the_table_has_all_columns(table: Table, tmp_path: Path) -
     }
     done["judged"] = judge.judge(judge.train)
     slow = {"generator": "slow", "seed": 0, "status": "over the limit (fit)"}
-    cell = {"metric": "roc_auc", "train": 600, "test": 300, "limit": 300.0, "threads": 2}
+    cell = {"metric": "roc_auc", "train": 600, "test": 300, "limit": 300.0, "threads": 2, "against": "train"}
     text = show("planted", cell | {"controls": [controls], "rows": [done, slow]})
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 6
