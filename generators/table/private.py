@@ -33,7 +33,12 @@ from leaven.generators.errors import FitError
 
 OPEN_SHARE = 0.1  # of delta: for values of open lists that pass the threshold by chance
 ORDERS = [1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, *range(4, 33), 36, 40, 48, 56, 64, 80, 96, 128, 192, 256, 512]
-PUBLIC = ("the columns' names and types", "the number of train rows", "the target's classes", "the recipe")
+PUBLIC = (
+    "the columns' names and types",
+    "the number of train rows",
+    "the target's classes, or that it is a quantity",
+    "the recipe",
+)
 
 
 class Privacy(BaseModel):
