@@ -32,7 +32,8 @@ def guess_targets(path: Path) -> list[tuple[str, str]]:
     return guess.guess_targets(path)
 
 
-FEW, ENOUGH = 5_000, 1_000  # rows up to which distillation pays, and from which a network has enough to learn from
+FEW = 5_000  # train rows up to which distillation pays
+ENOUGH = 1_000  # and from which a network has enough to learn from
 
 
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
