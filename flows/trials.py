@@ -1,5 +1,6 @@
 """What the flow does for each candidate: fit, sample, screen, assess, in every fold and once more to certify."""
 
+import functools
 import math
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from leaven.pipelines import amounts, race
 from leaven.pipelines.assess import assess, baseline, class_counts
 from leaven.pipelines.choose import Choice, Tried
 from leaven.pipelines.fit import fit, fit_name
-from leaven.pipelines.recipe import Candidate, Screen
+from leaven.pipelines.recipe import Candidate, Recipe, Screen
 from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
 from leaven.pipelines.split import fold_paths
@@ -166,7 +167,14 @@ class Trials:
     def _ways(self, train: list[Path]) -> list[Way]:
         counts = class_counts(self.run, train)
         share = sum(counts.values()) / self.total
-        return ways(self.run.recipe, self.run.schema, self.run.task, counts, share)
+        return ways(self._recipe, self.run.schema, self.run.task, counts, share)
+
+    @functools.cached_property
+    def _recipe(self) -> Recipe:
+        """The run's recipe, the amounts that it tries settled by all rows that choices are made with."""
+        real = [self.parts.path("train.parquet"), self.parts.path("validation.parquet")]
+        amount = amounts.settled(self.run.recipe.amount, self.run.task, class_counts(self.run, real))
+        return self.run.recipe.model_copy(update={"amount": amount})
 
     def _fit(self, candidate: Candidate, train: list[Path], part: str) -> Record:
         """A fitted generator."""

@@ -99,22 +99,31 @@ def plans(
 def _by_ratio(
     amount: Amount, schema: Schema, task: Task, counts: Mapping[str, int], where: Conditions
 ) -> list[Plan]:
-    """Each ratio with the classes' own shares, and with equal ones, as the recipe says.
-
-    Where classes are about equally large already, or there are none, own shares are all there is.
-    """
+    """Each ratio with the classes' own shares, and with equal ones, as the recipe says."""
     assert amount.ratio is not None
-    total, shares, found = sum(counts.values()), amount.shares or ["natural"], []
+    shares = amount.shares if amount.shares and task.type == "classification" else ["natural"]
+    total, found = sum(counts.values()), []
     known = [label for label, count in counts.items() if count]
-    uneven = task.type == "classification" and max(counts.values()) > EVEN * min(counts[c] for c in known)
     for ratio in sorted(set(amount.ratio)):
         rows = max(1, round(ratio * total))
-        if "natural" in shares or not uneven:
+        if "natural" in shares:
             found.append(Plan(amount={"ratio": ratio}, orders=(Order(rows=rows, conditions=where),)))
-        if "balanced" in shares and uneven:
+        if "balanced" in shares:
             each = {label: max(1, round(rows / len(known))) for label in known}
             found.append(_by_class({"ratio": ratio, "shares": "balanced"}, each, schema, task, where))
     return found
+
+
+def settled(amount: Amount, task: Task, counts: Mapping[str, int]) -> Amount:
+    """The amount without balanced shares where there are no classes, or all of them are about equally large already.
+
+    `counts` are of all rows that choices are made with, so that every fold tries the same.
+    """
+    known = [count for count in counts.values() if count]
+    even = task.type != "classification" or max(known) <= EVEN * min(known)
+    if amount.ratio is None or not amount.shares or not even:
+        return amount
+    return amount.model_copy(update={"shares": ["natural"]})
 
 
 def _by_class(

@@ -79,7 +79,7 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
         _conditions(recipe, schema, train)
         counts = _counts(train, schema, task)
     rows = parts.result["rows"]
-    plans = amounts.plans(recipe.amount, schema, task, counts)
+    plans = amounts.plans(amounts.settled(recipe.amount, task, counts), schema, task, counts)
     levels = len(recipe.screen.levels())
     kind = kinds.get(recipe.source.kind)
     kind.learners(task, recipe.utility.learners)

@@ -6,7 +6,7 @@ import pytest
 
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Column, Schema
-from leaven.pipelines.amounts import plans, shards
+from leaven.pipelines.amounts import plans, settled, shards
 from leaven.pipelines.recipe import Amount
 from leaven.pipelines.task import Task
 
@@ -32,8 +32,13 @@ def test_a_ratio_keeps_natural_shares_unless_asked_otherwise() -> None:
     assert [plan.label for plan in plans(Amount(ratio=[0.5]), SCHEMA, TASK, COUNTS)] == ["ratio 0.5"]
     both = Amount(ratio=[0.5], shares="balanced")  # type: ignore[arg-type]
     assert [plan.label for plan in plans(both, SCHEMA, TASK, COUNTS)] == ["ratio 0.5 balanced"]
-    even = plans(Amount(), SCHEMA, TASK, {"a": 52, "b": 48})
-    assert [plan.label for plan in even] == ["ratio 1.0"], "equal classes are balanced as they are"
+
+
+def test_classes_that_are_equally_large_are_balanced_as_they_are() -> None:
+    assert settled(Amount(), TASK, {"a": 52, "b": 48}).shares == ["natural"]
+    assert settled(Amount(), TASK, COUNTS).shares == ["natural", "balanced"]
+    numbers = Task(target="x", type="regression", metric="r2")
+    assert settled(Amount(), numbers, {"": 50}).shares == ["natural"]
 
 
 def test_balance_fills_up_to_the_largest_class() -> None:
