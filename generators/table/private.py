@@ -53,7 +53,7 @@ class Privacy(BaseModel):
         None, gt=0, lt=1, description="chance that epsilon fails; left out: 1e-5, or less for many rows"
     )
     preprocessing: float = Field(
-        0.2, gt=0, lt=1, description="share of epsilon for values, ranges and counts of single columns"
+        0.3, gt=0, lt=1, description="share of epsilon for values, ranges and counts of single columns"
     )
     max_grad_norm: float = Field(1.0, gt=0, description="length to which a row's gradient is cut")
 

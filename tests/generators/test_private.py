@@ -125,7 +125,7 @@ def test_lengths_of_gradients_are_those_of_each_row_alone(traced: tuple) -> None
     trace = Trace(network, tokens, seen, offsets)
     for ours, theirs in zip(trace.logits, network(tokens, seen, offsets, range(4)), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-5)
-    lengths = trace.lengths(trace.loss(weights))
+    lengths = trace.lengths(trace.loss(weights)).detach()
     for row in range(9):
         alone = network(tokens[row : row + 1], seen[row : row + 1], offsets, range(4))
         losses = [
@@ -196,7 +196,7 @@ def test_a_private_fit_learns_samples_saves_and_loads(tmp_path: Path, secret: No
     report = generator.fit(rows, seed=1)
     assert report.privacy is not None and report.rows == 3_000
     assert 9.5 < report.privacy["epsilon"] <= 10
-    assert report.privacy["columns"]["epsilon"] <= 2
+    assert report.privacy["columns"]["epsilon"] <= 3
     assert any("of 10 spent" in note for note in report.notes)
     json.dumps(report.privacy)
 
