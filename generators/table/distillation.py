@@ -163,6 +163,7 @@ class Distillation(TableGenerator):
                 bases[rows] = self._bases(len(rows), self._starts(label), others, rng)
             made = self._near(bases, others, rng)
             chance = self._chance(*made, labels[left].astype(int), self.folds[bases])
+            chance[self.mingler.copies(*made)] = 0.0  # taken only where nothing else is found
             rank = np.where(rng.random(len(left)) < chance, BELIEVED, chance)
             better = rank > best[left]
             rows = left[better]

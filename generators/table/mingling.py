@@ -43,6 +43,7 @@ class Mingler:
         present = [self.numbers[~np.isnan(self.ranks[:, j]), j] for j in range(self.numbers.shape[1])]
         self._sorted = [np.sort(values) for values in present]
         self._atoms = [2 * len(np.unique(values)) <= len(values) for values in present]
+        self._shares = np.cumsum(_evened(self.neighbours), axis=1)
 
     @classmethod
     def learn(
@@ -89,17 +90,23 @@ class Mingler:
             swap: chance that a bundle comes from a neighbour.
             jitter: standard deviation of the move of a number, in ranks.
         """
-        count, near = len(bases), self.neighbours[bases]
+        count, near, shares = len(bases), self.neighbours[bases], self._shares[bases]
         numbers = np.empty((count, self.numbers.shape[1]))
         codes = np.empty((count, self.codes.shape[1]), dtype=np.int32)
         for bundle in self.bundles:
-            donor = near[np.arange(count), rng.integers(near.shape[1], size=count)]
+            picked = (shares < rng.random((count, 1))).sum(axis=1)
+            donor = near[np.arange(count), np.minimum(picked, near.shape[1] - 1)]
             source = np.where(rng.random(count) < swap, donor, bases)
             codes[:, list(bundle.codes)] = self.codes[source][:, list(bundle.codes)]
             for j in bundle.numbers:
                 moved = self.ranks[source, j] + jitter * rng.normal(size=count)
                 numbers[:, j] = self.numbers[source, j] if bundle.fixed else self._valued(moved, source, j)
         return numbers, codes
+
+    def copies(self, numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Which rows equal a train row that stands there only once, bool (rows,)."""
+        own, times = np.unique(_bytes(self.numbers, self.codes), return_counts=True)
+        return np.isin(_bytes(numbers, codes), own[times == 1])
 
     def _valued(self, ranks: np.ndarray, source: np.ndarray, column: int) -> np.ndarray:
         """Ranks -> values of the column, reflected at the ends; a missing one keeps what it was filled with."""
@@ -114,6 +121,30 @@ class Mingler:
         else:
             values = np.interp(place - 0.5, np.arange(len(known)), known)
         return np.where(np.isnan(ranks), self.numbers[source, column], values)
+
+
+def _evened(neighbours: np.ndarray, turns: int = 100) -> np.ndarray:
+    """Chance of each neighbour to give a value, (rows, k), so that all rows give about equally many.
+
+    Even chances would thin out rare values: they lie off the crowd, and few rows have them among their nearest.
+    Row and column sums are scaled to 1 in turn (Sinkhorn and Knopp 1967), as far as the neighbourhoods allow.
+    """
+    rows = len(neighbours)
+    weight = np.ones(rows)
+    for _ in range(turns):
+        chances = weight[neighbours]
+        chances /= chances.sum(axis=1, keepdims=True)
+        given = np.bincount(neighbours.ravel(), chances.ravel(), rows)
+        weight = np.clip(weight / np.maximum(given, 1e-3), 1e-4, 1e4)
+    chances = weight[neighbours]
+    return chances / chances.sum(axis=1, keepdims=True)
+
+
+def _bytes(numbers: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Each row as one value that can be compared, (rows,)."""
+    parts = [np.zeros((len(numbers), 1)), numbers + 0.0, codes.astype(float)]  # + 0.0 turns -0.0 into 0.0
+    rows = np.ascontiguousarray(np.hstack(parts))
+    return rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
 
 
 def _space(ranks: np.ndarray, codes: np.ndarray, levels: Sequence[int]) -> np.ndarray:

@@ -105,6 +105,19 @@ def test_no_row_hugs_a_train_row(tmp_path: Path) -> None:
     assert nearest(made) > 0.7 * nearest(fresh)
 
 
+def test_no_row_is_a_copy_where_values_repeat(tmp_path: Path) -> None:
+    # Five columns of three values each: many mingled rows would be train rows again.
+    rng = np.random.default_rng(0)
+    names = [f"c{i}" for i in range(5)]
+    columns = (*(Column(name=name, type="category") for name in names), Column(name="y", type="category"))
+    rows = pd.DataFrame({name: rng.choice(np.array(list("abc"), dtype=object), 100) for name in names})
+    rows["y"] = rng.choice(np.array(["no", "yes"], dtype=object), 100)
+    made = fitted(rows, tmp_path, Schema(columns=columns, target="y")).sample(500, seed=1)
+    once = rows[~rows.duplicated(names, keep=False)]
+    copies = len(made.merge(once[names], on=names)) / len(made)
+    assert len(once) > 50 and copies < 0.02
+
+
 def test_a_class_with_one_row_is_not_copied(tmp_path: Path) -> None:
     rows, _ = table(100, seed=4, flipped=0.0)
     rows.loc[0, "y"] = "odd"
