@@ -179,9 +179,9 @@ def test_one_cell_is_measured_and_taken_up_again(folder: Path, monkeypatch: pyte
     asked = unit.Asked(folder, recipe={"utility": {"repeats": 1, "draws": 100}})
     table_lift.one(job, asked, folder)
     record = json.loads(job.path(folder).read_text())
-    assert table_lift.finished(job.path(folder), arms) and not table_lift.finished(
-        job.path(folder), ["leaven"]
-    )
+    assert table_lift.finished(job.path(folder), arms, asked.settings)
+    assert not table_lift.finished(job.path(folder), ["leaven"], asked.settings)
+    assert not table_lift.finished(job.path(folder), arms, {**asked.settings, "majority": 7})
     found = record["arms"]
     assert {"real", "duplicates", "classic: class_weights", "leaven"} <= set(found)
     assert found["real"]["rows"] == 50 and found["duplicates"]["rows"] == 100
