@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from leaven.generators.errors import FitError
 from leaven.generators.schema import Column, Schema
@@ -77,6 +76,8 @@ def learn(
     sigma = ledger.noise_for(ledger.asked.preprocessing * ledger.asked.epsilon, 1.0, paid)
     ledger.add(sigma, times=paid)
     # Rounded up, as noisy counts are rounded too.
+    from scipy import stats
+
     threshold = math.ceil(1 + sigma * float(stats.norm.isf(ledger.open_delta / max(lists, 1))))
     counter = Counter(sigma, max(threshold, rare_below), paid, noise.numpy())
     codings: dict[str, Coding] = {}
