@@ -34,8 +34,8 @@ class DistillationParameters(TableParameters):
     max_rows: int = Field(
         5_000, ge=2, description="learns from at most so many train rows; with more, other generators pay"
     )
-    neighbors: int = Field(20, ge=1, le=200, description="nearest rows that a row may take values from")
-    swap: float = Field(0.9, ge=0, le=1, description="chance that a column's value comes from a neighbour")
+    neighbors: int = Field(30, ge=1, le=200, description="nearest rows that a row may take values from")
+    swap: float = Field(0.95, ge=0, le=1, description="chance that a column's value comes from a neighbour")
     jitter: float = Field(0.05, ge=0, le=1, description="how far numbers move, as a share of the rows")
     temperature: float = Field(
         0.25, ge=0.01, le=10, description="below 1 labels are surer than the ensemble is, above 1 less sure"
