@@ -65,7 +65,7 @@ def train(
     )
     average = [p.detach().clone() for p in parameters]
     best = [p.clone() for p in average]
-    best_score, best_step, misses = math.inf, 0, 0
+    best_score, misses = math.inf, 0
     total = budget.steps if budget.steps is not None else plan.steps
     start = _decay_start(total, plan.decay)
     planned_for: str = "steps"
@@ -92,7 +92,7 @@ def train(
             _swap(parameters, average)
             losses.append({"step": step, "train": float(value.detach()), "held_out": held})
             if held < best_score:
-                best_score, best_step, misses = held, step, 0
+                best_score, misses = held, 0
                 for mine, now in zip(best, average, strict=True):
                     mine.copy_(now)
             else:
@@ -108,15 +108,13 @@ def train(
             if budget.elapsed >= HARD * budget.seconds:
                 planned_for = "clock"
                 break
-    if score is None or best_step == 0:
-        best, best_step = average, step
+    if math.isinf(best_score):
+        best = average
     _swap(parameters, best)
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise FitError(f"{name}: the loss is no number any more; a lower learning rate may help")
     stopped = "budget" if planned_for == "clock" or budget.steps is not None else "done"
-    notes = [f"best of {step:,} steps: {best_step:,}"] if best_step != step else []
-    if planned_for == "clock":
-        notes.append(f"the budget allowed {step:,} of {plan.steps:,} steps")
+    notes = [f"the budget allowed {step:,} of {plan.steps:,} steps"] if planned_for == "clock" else []
     return Fit(steps=step, stopped_by=stopped, notes=notes, losses=losses)
 
 
