@@ -18,7 +18,6 @@ def sample_like(
     *,
     copies: int = 1,
     seed: int = 0,
-    device: str = "cpu",
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Write the rows of `like` with every missing cell filled in to `out`, a Parquet or CSV file.
@@ -29,7 +28,6 @@ def sample_like(
     Args:
         like: a CSV or Parquet file with some of the version's columns; what is empty or left out is filled in.
         seed: equal seeds give equal rows.
-        device: where the generator draws.
 
     Returns:
         `rows` written, and `filled`: cells that were filled in, by column.
@@ -50,7 +48,7 @@ def sample_like(
     kind = kinds.get(source.kind)
     real = [*version.paths("train"), *version.paths("validation")]
     frame = kind.read_like(like, version.schema, source, real)
-    generator = version.generator().to(device)
+    generator = version.generator()
     offset = first_new_row(version)
     filled: dict[str, int] = {}
     with whole_file(out, version) as write:

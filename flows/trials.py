@@ -24,9 +24,7 @@ from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made, synthesize
 from leaven.pipelines.ways import Way, batches, ways
 
-AGAIN = (
-    0.05  # share of budget.total up to which a drawing of the folds is cheap enough to be followed by another
-)
+AGAIN = 0.05  # share of budget.total up to which the folds so far are cheap enough to be drawn again
 LEAST_FIT = 5.0  # seconds that a fit gets even when the total budget is nearly gone
 
 

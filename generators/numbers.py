@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+LARGEST_INTEGER = 2.0**63 - 1024  # the largest float below 2**63
+
 
 def floats(series: pd.Series) -> np.ndarray:
     """A column of numbers as float (rows,), missing values as NaN."""

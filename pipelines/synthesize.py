@@ -18,10 +18,8 @@ from leaven.pipelines.screen import screen
 from leaven.pipelines.stage import Record
 
 ROUNDS = 4  # a first round and up to three that make up for rejected rows
-ROOM, LITTLE = (
-    3,
-    2_000,
-)  # where levels are tried, the first round has so many times the rows, if they are no more than this
+# Where levels are tried, the first round has so many times the rows, if they are no more than LITTLE.
+ROOM, LITTLE = 3, 2_000
 SPARE = 1.1  # a further round asks for so many times the rows that it should take
 LEAST_YIELD = 0.05  # a lower yield is not chased: the report says how many rows are missing
 

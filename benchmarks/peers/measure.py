@@ -32,18 +32,6 @@ NEIGHBOUR_ROWS = 10_000  # rows on each side for coverage and recall, and in the
 DRAWS = 300  # bootstrap draws for the interval of a gap
 RADII = 30  # quantiles over which beta-recall is averaged
 LEARNER = "boosted_tree"
-BETTER = {
-    "pair_trends": "lower",
-    "detection": "lower",
-    "column_shapes": "lower",
-    "coverage": "higher",
-    "beta_recall": "higher",
-    "tstr": "higher",
-    "augmented": "higher",
-    "copies": "lower",
-    "near_copies": "lower",
-    "worst_attack": "lower",
-}
 
 Numbers = dict[str, float]
 

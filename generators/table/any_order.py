@@ -24,12 +24,15 @@ WIDEST = 33  # hat functions at the finest level
 class AnyOrder(nn.Module):
     """The network. Shapes: B rows, D columns, H hidden units, K tokens of a column."""
 
+    offsets: Tensor  # where each column's tokens start in `values()`, (D,)
+
     def __init__(
         self, sizes: Sequence[int], ordered: Sequence[int], hidden: int, blocks: int, dropout: float = 0.0
     ):
         """`sizes`: tokens per column. `ordered`: how many of a column's tokens, from the first, are ordered."""
         super().__init__()
         self.sizes, self.hidden, self.dropout = list(sizes), hidden, dropout
+        self.register_buffer("offsets", torch.tensor([0, *sizes[:-1]]).cumsum(0), persistent=False)
         columns = len(sizes)
         self.basis: list[str | None] = []
         embeddings, heads, shifts = [], [], []
@@ -72,16 +75,15 @@ class AnyOrder(nn.Module):
         """What is known of a row of which nothing is known, (H,)."""
         return self.unknown.sum(0)
 
-    def forward(self, tokens: Tensor, known: Tensor, offsets: Tensor, targets: Sequence[int]) -> list[Tensor]:
+    def forward(self, tokens: Tensor, known: Tensor, targets: Sequence[int]) -> list[Tensor]:
         """Logits of the columns `targets`, each (B, K).
 
         Args:
             tokens: int (B, D).
             known: (B, targets, D): 1 where the target [b, t] may see column [b, ·, i].
-            offsets: where each column's tokens start in `values()`, (D,).
             targets: numbers of columns.
         """
-        embedded = functional.embedding(tokens + offsets, self.values())
+        embedded = functional.embedding(tokens + self.offsets, self.values())
         dtype = torch.get_autocast_dtype(embedded.device.type) if _autocast(embedded) else embedded.dtype
         state = torch.bmm(known.to(dtype), embedded.to(dtype))
         every = len(targets) == len(self.sizes)

@@ -48,7 +48,7 @@ class Drawer:
     def __init__(self, network: AnyOrder, device: str, half: bool):
         self.network = network.eval()
         self.device, self.half = torch.device(device), half
-        self._offsets = np.concatenate([[0], np.cumsum(network.sizes)])
+        self._offsets = network.offsets.cpu().numpy()
         with torch.no_grad():
             self._values = network.values().float()
             self._start = network.start().float()

@@ -103,14 +103,13 @@ def fit(
     every = max(10, min(steps // 15, 200))
     batches = _Batches(tokens, own, size, rng, device)
     generator = torch.Generator(device).manual_seed(seed)
-    offsets = torch.tensor(np.concatenate([[0], np.cumsum(network.sizes)[:-1]]), device=device)
     weights = [target_weight if j == target else 1.0 for j in range(columns)]
     looks = torch.from_numpy(tokens[np.sort(held)].astype(np.int64)).to(device)
     kind = torch.device(device).type
 
     def columns_loss(batch: Tensor, picked: list[int], seen: Tensor, scale: Sequence[float]) -> Tensor:
         with torch.autocast(kind, torch.bfloat16, enabled=half):
-            logits = network(batch, seen, offsets, picked)
+            logits = network(batch, seen, picked)
         parts = [
             functional.cross_entropy(own.float(), batch[:, j]) * scale[j]
             for j, own in zip(picked, logits, strict=True)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from leaven.generators.conditions import Conditions
 from leaven.generators.constraints import FixedCombinations
-from leaven.generators.contract import Budget, Fit, Progress, silent
+from leaven.generators.contract import Budget, Fit, Progress
 from leaven.generators.errors import FitError
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
@@ -27,6 +27,7 @@ from leaven.generators.table.prepare import Preparation
 from leaven.generators.table.private import Privacy
 from leaven.generators.table.private_fit import HIDDEN, PrivateFit
 from leaven.generators.table.row_draw import RowDraw
+from leaven.generators.table.token_rows import TokenRows
 from leaven.generators.table.vocabulary import Vocabulary
 
 NETWORK, VOCABULARY, COMBINED = "network.safetensors", "vocabulary.json", "combined_{}.parquet"
@@ -101,35 +102,15 @@ class Autoregressive(TableGenerator):
         self._drawer: RowDraw | None = None
         self._device = "cpu"
         self._units = HIDDEN
-        self._held: Any = None
         self._private: PrivateFit | None = None
 
     # Learning
 
-    def fit(
-        self,
-        rows: Rows,
-        *,
-        seed: int,
-        budget: Budget | None = None,
-        device: str = "cpu",
-        threads: int = 2,
-        progress: Progress = silent,
-    ) -> Fit:
+    def _read(self, rows: Rows, seed: int) -> pd.DataFrame:
+        p = self.parameters
         self._rows = rows
-        self._private = (
-            PrivateFit(self.parameters, rows, self.constraints) if self.parameters.privacy else None
-        )
-        try:
-            return super().fit(
-                rows, seed=seed, budget=budget, device=device, threads=threads, progress=progress
-            )
-        finally:
-            self._rows = self._private = None
-
-    @property
-    def _frame_rows(self) -> int:
-        return self.parameters.max_rows if self._private else min(LOOKED_AT, self.parameters.max_rows)
+        self._private = PrivateFit(p, rows, self.constraints) if p.privacy else None
+        return rows.frame(p.max_rows if p.privacy else min(LOOKED_AT, p.max_rows), seed)
 
     def _without_broken(self, frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
         # How many rows break a constraint is not told of private rows.
@@ -161,18 +142,17 @@ class Autoregressive(TableGenerator):
             self._units = self._width(len(frame))
             return self._learn_privately(frame, seed=seed, budget=budget, device=device, progress=progress)
         p = self.parameters
-        rows = len(frame)
-        bins = min(p.bins, max(16, rows // 50))
+        bins = min(p.bins, max(16, len(frame) // 50))
         self.vocabulary = Vocabulary.learn(frame, self._ready, bins, self._hidden, self.schema.target)
         self._refuse_too_many()
         self._combine(frame)
         if not self.vocabulary.columns:
             return Fit(notes=["every column is constant or empty: there is nothing to learn"])
-        tokens, rows = self._tokens(frame, progress)
-        self._units = self._width(rows)
+        tokens = self._tokens(frame, progress)
+        self._units = self._width(len(tokens))
         with seeded(derive(seed, "network"), self.threads):
             self.network = self._made().to(device)
-            self.network.begin(tokens[:LOOKED_AT])
+            self.network.begin(tokens.tokens[:LOOKED_AT])
             network = self.network
             if p.compile:
                 import torch
@@ -180,7 +160,7 @@ class Autoregressive(TableGenerator):
                 network = torch.compile(network)
             report = any_order_fit.fit(
                 network,
-                tokens,
+                tokens.tokens,
                 target=self._target_place(),
                 target_weight=p.target_weight,
                 order=any_order_fit.Order(p.fixed_order, p.blind, target=self._target_place()),
@@ -197,9 +177,9 @@ class Autoregressive(TableGenerator):
                 name=self.name,
             )
         self.network = self.network.cpu()
-        self._device, self._drawer, self._held = device, None, None
+        self._device, self._drawer = device, None
         self._forget_hidden()
-        report.rows = rows
+        report.rows = len(tokens)
         report.notes = self._notes + report.notes
         return report
 
@@ -220,13 +200,11 @@ class Autoregressive(TableGenerator):
             name=self.name,
         )
         self.network = self.network.cpu() if self.network is not None else None
-        self._device, self._drawer = device, None
+        self._device, self._drawer, self._private = device, None, None
         return report
 
-    def _tokens(self, frame: pd.DataFrame, progress: Progress) -> tuple[np.ndarray, int]:
-        """Tokens of the train rows, and their number."""
-        from leaven.generators.table.token_rows import TokenRows
-
+    def _tokens(self, frame: pd.DataFrame, progress: Progress) -> TokenRows:
+        """Tokens of the train rows. They may lie in a file, which goes with the object."""
         assert self.vocabulary is not None and self._rows is not None
         if len(self._rows) <= LOOKED_AT:
             made = TokenRows.of_frame(frame, self.vocabulary, self._ready)
@@ -246,8 +224,7 @@ class Autoregressive(TableGenerator):
             )
         if not len(made):
             raise FitError(f"{self.name}: no train row keeps all constraints")
-        self._held = made  # a file of tokens lives as long as it is read
-        return made.tokens, len(made)
+        return made
 
     def _made(self) -> Any:
         from leaven.generators.table.any_order import AnyOrder

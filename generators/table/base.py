@@ -100,7 +100,7 @@ class TableGenerator(Generator):
         total = len(rows)
         if total == 0:
             raise FitError(f"{self.name}: there are no train rows to learn from")
-        frame = rows.frame(self._frame_rows, derive(seed, "rows"))
+        frame = self._read(rows, derive(seed, "rows"))
         used = min(total, self.parameters.max_rows)
         notes = [] if used == total else [f"learned from {used:,} of {total:,} train rows"]
         frame = self._without_broken(frame, notes)
@@ -217,10 +217,9 @@ class TableGenerator(Generator):
 
     # Shared parts
 
-    @property
-    def _frame_rows(self) -> int:
-        """Train rows that are read into memory."""
-        return int(self.parameters.max_rows)
+    def _read(self, rows: Rows, seed: int) -> pd.DataFrame:
+        """The train rows that are held in memory while learning."""
+        return rows.frame(self.parameters.max_rows, seed)
 
     @property
     def _ready(self) -> Preparation:

@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from leaven.generators.conditions import Condition
-from leaven.generators.numbers import decimals_of
+from leaven.generators.numbers import decimals_of, floats
 from leaven.generators.schema import ColumnType
 
 
@@ -81,6 +81,11 @@ def plain(series: pd.Series, kind: ColumnType) -> pd.Series:
     if kind == "number":
         return series.astype("float64").replace([np.inf, -np.inf], np.nan)
     return series
+
+
+def plain_floats(series: pd.Series, kind: ColumnType) -> np.ndarray:
+    """A typed column of numbers or dates as float (rows,), missing values as NaN; dates: microseconds."""
+    return floats(plain(series, kind))
 
 
 def step(coding: Coding) -> float:

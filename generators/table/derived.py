@@ -14,13 +14,11 @@ from pydantic import BaseModel, Field
 from leaven.generators.conditions import Conditions
 from leaven.generators.constraints import Formula, Sum
 from leaven.generators.errors import InputError
-from leaven.generators.numbers import decimals_of, floats
+from leaven.generators.numbers import LARGEST_INTEGER, decimals_of, floats
 from leaven.generators.schema import ColumnType, Schema
 from leaven.generators.table.chased import NEAR
 from leaven.generators.table.coding import Coding, plain
 from leaven.generators.table.coding import learn as learn_coding
-
-_LARGEST = 2.0**63 - 1024  # the largest float below 2**63
 
 
 class Step(BaseModel):
@@ -169,8 +167,7 @@ def put(frame: pd.DataFrame, name: str, constraint: Any, coding: Coding, rows: n
         Which rows then stand within train's bounds, bool (rows,).
     """
     old, values = floats(frame[name]), _computed(constraint, name, frame)
-    if (decimals := 0 if coding.type == "integer" else coding.decimals) is not None:
-        values = np.round(values, decimals)
+    values = _rounded(values, coding)
     values = np.where(rows & np.isfinite(values), values, old)
     frame[name] = _typed(values, coding.type)
     return _within(values, coding)
@@ -193,13 +190,16 @@ def _towards(
     for value in asked:
         missing = float(value) - constraint.computed(frame)
         near = np.abs(missing) <= NEAR * _spread(step.coding)
-        changed = floats(frame[part]) + np.where(near, missing, 0.0)
-        if (decimals := 0 if parts[part].type == "integer" else parts[part].decimals) is not None:
-            changed = np.round(changed, decimals)
+        changed = _rounded(floats(frame[part]) + np.where(near, missing, 0.0), parts[part])
         take = near & _within(changed, parts[part])
         new = np.where(take, changed, floats(frame[part]))
         frame = frame.assign(**{part: _typed(new, parts[part].type)})
     return frame
+
+
+def _rounded(values: np.ndarray, coding: Coding) -> np.ndarray:
+    decimals = 0 if coding.type == "integer" else coding.decimals
+    return values if decimals is None else np.round(values, decimals)
 
 
 def _spread(coding: Coding) -> float:
@@ -210,7 +210,7 @@ def _typed(values: np.ndarray, kind: ColumnType) -> Any:
     if kind == "number":
         return values
     missing = np.isnan(values)
-    whole = np.clip(np.where(missing, 0.0, values), -_LARGEST, _LARGEST)
+    whole = np.clip(np.where(missing, 0.0, values), -LARGEST_INTEGER, LARGEST_INTEGER)
     return pd.arrays.IntegerArray(np.rint(whole).astype("int64"), missing)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from leaven.generators.conditions import Conditions
 from leaven.generators.constraints import Inequality
-from leaven.generators.table.coding import Coding, plain, step
+from leaven.generators.table.coding import Coding, plain_floats, step
 from leaven.generators.table.prepare import Preparation, numeric_values
 from leaven.generators.table.vocabulary import Vocabulary
 
@@ -44,7 +44,7 @@ class OrderedPairs:
             rows = np.flatnonzero(known[:, place])
             if frame is not None and name in frame:
                 coding = self._preparation.codings[name]
-                values = plain(frame[name], coding.type).to_numpy(dtype="float64", na_value=np.nan)
+                values = plain_floats(frame[name], coding.type)
                 self._values[name][rows] = values[rows]
             elif len(rows):
                 self.drawn(place, rows, tokens[rows, place])
@@ -75,7 +75,7 @@ class OrderedPairs:
         coding = self._preparation.codings[name]
         asked = [condition for condition in self._conditions if condition.column == name]
         series = self._vocabulary.decode_column(name, tokens, self._preparation, self._rng, asked)
-        values = plain(series, coding.type).to_numpy(dtype="float64", na_value=np.nan)
+        values = plain_floats(series, coding.type)
         low, high = self._ends(name, rows)
         cells = self._vocabulary.cells[name]
         place = np.minimum(tokens.astype(np.int64), len(cells) - 1)

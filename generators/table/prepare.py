@@ -17,11 +17,10 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from leaven.generators.conditions import Condition, Conditions
+from leaven.generators.numbers import LARGEST_INTEGER, floats
 from leaven.generators.schema import Schema
 from leaven.generators.table import coding as column_coding
 from leaven.generators.table.coding import Coding, plain, step
-
-_SAFE_INTEGER = 2.0**63 - 1024  # the largest float below 2**63
 
 
 class Preparation(BaseModel):
@@ -122,7 +121,7 @@ class Preparation(BaseModel):
             if coding.form == "discrete":
                 coded[key] = _codes(values, coding, rng)
             elif coding.form == "numeric":
-                numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+                numbers = floats(values)
                 numbers = numbers / coding.scale - coding.origin / coding.scale
                 empty = np.isnan(numbers)
                 if empty.any():
@@ -246,7 +245,7 @@ def numeric_values(numbers: np.ndarray, coding: Coding, empty: np.ndarray | None
         numbers = np.clip(numbers, coding.minimum, coding.maximum)
         return pd.Series(numbers if empty is None else np.where(empty, np.nan, numbers))
     whole = np.rint(numbers / coding.resolution) * coding.resolution
-    whole = np.clip(whole, -_SAFE_INTEGER, _SAFE_INTEGER).astype("int64")
+    whole = np.clip(whole, -LARGEST_INTEGER, LARGEST_INTEGER).astype("int64")
     whole = np.clip(whole, int(coding.minimum), int(coding.maximum))
     masked = pd.arrays.IntegerArray(whole, np.zeros(len(whole), dtype=bool) if empty is None else empty)
     return coding.typed(masked)

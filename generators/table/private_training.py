@@ -82,9 +82,9 @@ class Trace:
     Shapes: B rows, D columns, H hidden units. Equal to `AnyOrder.forward` for all columns.
     """
 
-    def __init__(self, network: AnyOrder, tokens: Tensor, known: Tensor, offsets: Tensor):
+    def __init__(self, network: AnyOrder, tokens: Tensor, known: Tensor):
         self.network, self.tokens = network, tokens
-        self.embedded = functional.embedding(tokens + offsets, network.values())  # (B, D, H)
+        self.embedded = functional.embedding(tokens + network.offsets, network.values())  # (B, D, H)
         self.seen = torch.bmm(known, self.embedded)
         self.state = self.seen + (network.start() + network.target)  # (B, D, H)
         state = self.state.transpose(0, 1)  # (D, B, H)
@@ -195,7 +195,6 @@ def train(
         generator=drawn,
         secure_mode=True,
     )
-    offsets = torch.tensor(np.concatenate([[0], np.cumsum(network.sizes)[:-1]]), device=device)
     weights = [target_weight if j == target else 1.0 for j in range(columns)]
     most = max(1, min(CELLS // (columns * network.hidden), MASK_CELLS // columns**2))
     report = Fit()
@@ -212,7 +211,7 @@ def train(
         for start in range(0, len(picked), most):
             batch = torch.from_numpy(tokens[picked[start : start + most]].astype(np.int64)).to(device)
             seen = masks(len(batch), columns, order, drawn, device)
-            cut = clipped(Trace(network, batch, seen, offsets), weights, length)
+            cut = clipped(Trace(network, batch, seen), weights, length)
             for total, made in zip(summed, cut, strict=True):
                 total += made
         for part, total in zip(parameters, summed, strict=True):

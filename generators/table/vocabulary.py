@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from leaven.generators.conditions import Condition, Conditions
 from leaven.generators.schema import Schema
 from leaven.generators.table.cells import Cells
-from leaven.generators.table.coding import Coding, plain
+from leaven.generators.table.coding import Coding, plain, plain_floats
 from leaven.generators.table.prepare import Preparation, as_number, discrete_values, numeric_values
 
 MOST_TOKENS = 65_535  # of one column: tokens are kept as 16-bit numbers
@@ -22,9 +22,7 @@ class Vocabulary(BaseModel):
 
     columns: list[str]
     cells: dict[str, Cells]
-    hidden: dict[
-        str, int
-    ]  # discrete columns with values too rare to be shown -> how many train rows have one
+    hidden: dict[str, int]  # columns with values too rare to be shown -> how many train rows have one
 
     @classmethod
     def learn(
@@ -36,7 +34,7 @@ class Vocabulary(BaseModel):
         cells = {}
         for name in columns:
             if preparation.codings[name].form == "numeric":
-                values = _numbers(frame[name], preparation.codings[name])
+                values = plain_floats(frame[name], preparation.codings[name].type)
                 cells[name] = Cells.learn(values[np.isfinite(values)], bins)
         return cls(columns=columns, cells=cells, hidden=hidden)
 
@@ -62,10 +60,9 @@ class Vocabulary(BaseModel):
                 continue
             coding = preparation.codings[name]
             if name in self.cells:
-                values = _numbers(frame[name], coding)
+                values = plain_floats(frame[name], coding.type)
                 missing = ~np.isfinite(values)
                 tokens[~missing, j] = self.cells[name].encode(values[~missing])
-                absent = len(self.cells[name]) if coding.marked else None
             else:
                 series = plain(frame[name], coding.type)
                 missing = series.isna().to_numpy()
@@ -80,7 +77,7 @@ class Vocabulary(BaseModel):
                 found[unknown] = coding.levels if name in self.hidden else 0
                 known[rare, j] = name in self.hidden
                 tokens[:, j] = found
-                absent = coding.absent
+            absent = self.absent(name, preparation)
             if absent is not None:
                 tokens[missing, j] = absent
             else:
@@ -197,10 +194,6 @@ def window(asked: list[Condition], coding: Coding) -> tuple[float, float]:
         elif condition.op == "<":
             high = min(high, np.nextafter(value, -np.inf))
     return low, high
-
-
-def _numbers(series: pd.Series, coding: Coding) -> np.ndarray:
-    return plain(series, coding.type).to_numpy(dtype="float64", na_value=np.nan)
 
 
 def hide_rare(preparation: Preparation, schema: Schema, below: int) -> tuple[dict[str, int], list[str]]:

@@ -108,7 +108,7 @@ def test_a_row_changes_each_histogram_by_one_at_most(monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture
-def traced() -> tuple[AnyOrder, torch.Tensor, torch.Tensor, torch.Tensor]:
+def traced() -> tuple[AnyOrder, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
     sizes = [40, 3, 5, 12]
     network = AnyOrder(sizes, [38, 0, 0, 11], 16, 2)
@@ -116,18 +116,19 @@ def traced() -> tuple[AnyOrder, torch.Tensor, torch.Tensor, torch.Tensor]:
         parameter.data += 0.3 * torch.randn_like(parameter)
     tokens = torch.stack([torch.randint(0, size, (9,)) for size in sizes], 1)
     seen = masks(9, 4, Order(0.5, 0.2), torch.Generator().manual_seed(1), "cpu")
-    return network, tokens, seen, torch.tensor([0, 40, 43, 48])
+    assert network.offsets.tolist() == [0, 40, 43, 48]
+    return network, tokens, seen
 
 
 def test_lengths_of_gradients_are_those_of_each_row_alone(traced: tuple) -> None:
-    network, tokens, seen, offsets = traced
+    network, tokens, seen = traced
     weights = [1.0, 2.0, 1.0, 1.0]
-    trace = Trace(network, tokens, seen, offsets)
-    for ours, theirs in zip(trace.logits, network(tokens, seen, offsets, range(4)), strict=True):
+    trace = Trace(network, tokens, seen)
+    for ours, theirs in zip(trace.logits, network(tokens, seen, range(4)), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-5)
     lengths = trace.lengths(trace.loss(weights)).detach()
     for row in range(9):
-        alone = network(tokens[row : row + 1], seen[row : row + 1], offsets, range(4))
+        alone = network(tokens[row : row + 1], seen[row : row + 1], range(4))
         losses = [
             torch.nn.functional.cross_entropy(own, tokens[row : row + 1, j]) for j, own in enumerate(alone)
         ]
@@ -138,12 +139,12 @@ def test_lengths_of_gradients_are_those_of_each_row_alone(traced: tuple) -> None
 
 
 def test_a_row_more_moves_the_summed_gradient_by_the_cut_length_at_most(traced: tuple) -> None:
-    network, tokens, seen, offsets = traced
+    network, tokens, seen = traced
     weights, cut = [1.0] * 4, 0.7
-    every = clipped(Trace(network, tokens, seen, offsets), weights, cut)
+    every = clipped(Trace(network, tokens, seen), weights, cut)
     for row in range(9):
         rest = [number for number in range(9) if number != row]
-        fewer = clipped(Trace(network, tokens[rest], seen[rest], offsets), weights, cut)
+        fewer = clipped(Trace(network, tokens[rest], seen[rest]), weights, cut)
         moved = math.sqrt(sum(float((a - b).square().sum()) for a, b in zip(every, fewer, strict=True)))
         assert moved <= cut + 1e-4
         assert moved > 0.9 * cut  # all these gradients are longer than the cut

@@ -10,14 +10,14 @@ import pandas as pd
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines.kinds.table.features import Features, Uses
-from leaven.pipelines.kinds.table.learners import NEWTON_WIDTH
+from leaven.pipelines.kinds.table.learners import boosting, solver
 from leaven.pipelines.task import Task
 from leaven.pipelines.threads import limited
 
 FOLDS = 5
 KINDS: tuple[Uses, ...] = ("linear", "tree", "tree")  # linear, forest, boosted: what their matrix is
 FEW, REMEMBERED = 10_000, 8  # rows up to which answers are kept, and how many of them
-TREES, ROUNDS, RATE = 20, 30, 0.2  # of a member: the mean over all members is what counts
+TREES, ROUNDS = 20, 30  # of a member: the mean over all members is what counts
 
 
 class Ensemble:
@@ -96,17 +96,7 @@ def _member(kind: int, task: Task, width: int, seed: int, threads: int) -> Any:
     from sklearn import ensemble, linear_model
 
     classes = len(task.classes)
-    solver = "newton-cholesky" if width * max(classes - 1, 1) <= NEWTON_WIDTH else "lbfgs"
-    rounds = ROUNDS if classes <= 2 else max(20, min(ROUNDS, 400 // classes))
-    boosted = {
-        "max_iter": rounds,
-        "learning_rate": RATE,
-        "max_leaf_nodes": 15,
-        "min_samples_leaf": 5,
-        "l2_regularization": 1.0,
-        "early_stopping": False,
-        "random_state": seed,
-    }
+    boosted = {**boosting(classes, ROUNDS), "random_state": seed}
     forest = {"n_estimators": TREES, "min_samples_leaf": 3, "n_jobs": threads, "random_state": seed}
     if task.type == "regression":
         return (
@@ -115,7 +105,9 @@ def _member(kind: int, task: Task, width: int, seed: int, threads: int) -> Any:
             ensemble.HistGradientBoostingRegressor(**boosted),
         )[kind]
     return (
-        linear_model.LogisticRegression(C=0.3, class_weight="balanced", solver=solver, max_iter=200),
+        linear_model.LogisticRegression(
+            C=0.3, class_weight="balanced", solver=solver(width, classes), max_iter=200
+        ),
         ensemble.ExtraTreesClassifier(class_weight="balanced", **forest),
         ensemble.HistGradientBoostingClassifier(class_weight="balanced", **boosted),
     )[kind]

@@ -104,11 +104,31 @@ class Learner:
         return raised / raised.sum(1, keepdims=True)
 
 
+def solver(width: int, classes: int) -> str:
+    """The cheaper search for the coefficients of a logistic regression."""
+    return "newton-cholesky" if width * max(classes - 1, 1) <= NEWTON_WIDTH else "lbfgs"
+
+
+def boosting(classes: int, most: int) -> dict[str, Any]:
+    """Settings of boosted trees, of at most so many rounds."""
+    # No early stopping: it would draw its own validation rows. Small leaves, so that 50 rows can be split at all;
+    # few leaves and a ridge on them, so that 50 rows are not learned by heart. Many classes take fewer rounds,
+    # since each round grows a tree for every class.
+    rounds = most if classes <= 2 else max(20, min(most, 400 // classes))
+    return {
+        "max_iter": rounds,
+        "learning_rate": 0.1 if rounds >= 60 else 0.2,
+        "max_leaf_nodes": 15,
+        "min_samples_leaf": 5,
+        "l2_regularization": 1.0,
+        "early_stopping": False,
+    }
+
+
 def _logistic_regression(seed: int, threads: int, X: Any, classes: int) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    newton = X.shape[1] * max(classes - 1, 1) <= NEWTON_WIDTH
-    return LogisticRegression(C=1.0, solver="newton-cholesky" if newton else "lbfgs", max_iter=200)
+    return LogisticRegression(C=1.0, solver=solver(X.shape[1], classes), max_iter=200)
 
 
 def _ridge(seed: int, threads: int, X: Any, classes: int) -> Any:
@@ -130,19 +150,7 @@ def _random_forest(seed: int, threads: int, X: Any, classes: int, trees: int = T
 def _boosted_tree(seed: int, threads: int, X: Any, classes: int, most: int = ROUNDS) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    # No early stopping: it would draw its own validation rows. Small leaves, so that 50 rows can be split at all;
-    # few leaves and a ridge on them, so that 50 rows are not learned by heart. Many classes take fewer rounds,
-    # since each round grows a tree for every class.
-    rounds = most if classes <= 2 else max(20, min(most, 400 // classes))
-    shared = {
-        "max_iter": rounds,
-        "learning_rate": 0.1 if rounds >= 60 else 0.2,
-        "max_leaf_nodes": 15,
-        "min_samples_leaf": 5,
-        "l2_regularization": 1.0,
-        "early_stopping": False,
-        "random_state": 0,
-    }
+    shared = {**boosting(classes, most), "random_state": 0}
     return HistGradientBoostingClassifier(**shared) if classes else HistGradientBoostingRegressor(**shared)
 
 
