@@ -108,7 +108,7 @@ class Trials:
             one.fail("budget.total ran out before it was tried")
             return
         try:
-            all_ways = self._ways(train)
+            all_ways = self._ways(one.candidate, train)
             asked = {n: way for n, way in enumerate(all_ways) if one.left is None or n in one.left}
             model = self._fit(one.candidate, train, f"fold{fold}")
             made: dict[int, tuple[Way, Made]] = {}
@@ -149,7 +149,8 @@ class Trials:
         candidate = choice.best.candidate
         try:
             screen = choice.best.screen or self.run.recipe.screen.levels()[0]
-            plan = next(way.plan for way in self._ways(train) if way.plan.amount == choice.best.plan.amount)
+            asked = choice.best.plan.amount
+            plan = next(way.plan for way in self._ways(candidate, train) if way.plan.amount == asked)
             model = self._fit(candidate, train, part)
             made = self._make(candidate, model, plan, screen, train, part)
         except (FitError, InputError) as error:
@@ -162,10 +163,10 @@ class Trials:
         self._saw(model, *made.records)
         return model, made
 
-    def _ways(self, train: list[Path]) -> list[Way]:
+    def _ways(self, candidate: Candidate, train: list[Path]) -> list[Way]:
         counts = class_counts(self.run, train)
         share = sum(counts.values()) / self.total
-        return ways(self._recipe, self.run.schema, self.run.task, counts, share)
+        return ways(self._recipe, candidate.generator, self.run.schema, self.run.task, counts, share)
 
     @functools.cached_property
     def _recipe(self) -> Recipe:

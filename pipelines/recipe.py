@@ -179,7 +179,7 @@ class Screen(_Part):
         "auto",
         description="how well a row's label must fit its other columns, by classifiers cross-fitted on train: false, "
         "mild, strict, or the least P(own label) / P(likeliest label); a list is tried level by level; auto: [false, "
-        "mild, strict]",
+        "mild, strict], without false for a generator whose rows have hurt as they come",
     )
 
     @field_validator("label_agreement")
@@ -194,10 +194,15 @@ class Screen(_Part):
         """The first level of label agreement, the only one where nothing is left to try."""
         return self.levels()[0].label_agreement
 
-    def levels(self) -> list["Screen"]:
-        """The screens to try, each with one level of label agreement, as given; a level named twice counts once."""
+    def levels(self, curated: bool = False) -> list["Screen"]:
+        """The screens to try, each with one level of label agreement, as given; a level named twice counts once.
+
+        Args:
+            curated: `auto` leaves out `false`: for a generator whose labels are not to be trusted.
+        """
         asked = self.label_agreement
-        several = LEVELS if asked == "auto" else asked if isinstance(asked, list) else [asked]
+        automatic = [level for level in LEVELS if level is not False] if curated else LEVELS
+        several = automatic if asked == "auto" else asked if isinstance(asked, list) else [asked]
         return [self.model_copy(update={"label_agreement": level}) for level in dict.fromkeys(several)]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
+from leaven.generators import catalog
 from leaven.generators.schema import Schema
 from leaven.pipelines import amounts
 from leaven.pipelines.amounts import Plan
@@ -28,11 +29,18 @@ class Way(BaseModel):
 
 
 def ways(
-    recipe: Recipe, schema: Schema, task: Task, counts: Mapping[str, int], share: float = 1.0
+    recipe: Recipe,
+    generator: str,
+    schema: Schema,
+    task: Task,
+    counts: Mapping[str, int],
+    share: float = 1.0,
 ) -> list[Way]:
-    """Every amount of the recipe at every level of its screen. Arguments and errors as in `amounts.plans`."""
+    """Every amount of the recipe at every level of its screen for this generator. Other arguments and errors as in
+    `amounts.plans`."""
     plans = amounts.plans(recipe.amount, schema, task, counts, share)
-    return [Way(plan=plan, screen=screen) for plan in plans for screen in recipe.screen.levels()]
+    levels = recipe.screen.levels(catalog.entry(generator).curated)
+    return [Way(plan=plan, screen=screen) for plan in plans for screen in levels]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def recipe(**settings: object) -> Recipe:
 
 
 def labels(asked: Recipe) -> list[str]:
-    return [way.label for way in ways(asked, SCHEMA, TASK, {"a": 90, "b": 10})]
+    return [way.label for way in ways(asked, "autoregressive", SCHEMA, TASK, {"a": 90, "b": 10})]
 
 
 def test_every_amount_is_tried_at_every_level() -> None:
@@ -37,16 +37,27 @@ def test_every_amount_is_tried_at_every_level() -> None:
     ]
 
 
+def test_rows_that_have_hurt_as_they_come_are_tried_past_the_label_screen_alone() -> None:
+    def levels(**settings: object) -> list[object]:
+        asked = recipe(amount={"rows": 5}, **settings)
+        made = ways(asked, "gaussian_copula", SCHEMA, TASK, {"a": 90, "b": 10})
+        return [way.screen.label_agreement for way in made]
+
+    assert levels() == ["mild", "strict"]
+    assert levels(screen={"label_agreement": False}) == [False]  # who asks for it gets it
+    assert levels(screen={"label_agreement": [False, 0.5]}) == [False, 0.5]
+
+
 def test_a_smaller_amount_takes_the_first_rows_of_a_larger_one() -> None:
     asked = recipe(
         amount={"ratio": [0.25, 1], "shares": ["natural", "balanced"]}, screen={"label_agreement": False}
     )
-    numbered = dict(enumerate(ways(asked, SCHEMA, TASK, {"a": 90, "b": 10})))
+    numbered = dict(enumerate(ways(asked, "autoregressive", SCHEMA, TASK, {"a": 90, "b": 10})))
     made = {batch.numbers: batch.plan.label for batch in batches(numbered)}
     # Rows of balanced classes come class by class: the first of them are of one class.
     assert made == {(0, 2): "ratio 1.0", (1,): "ratio 0.25 balanced", (3,): "ratio 1.0 balanced"}
 
 
 def test_levels_are_made_apart() -> None:
-    numbered = dict(enumerate(ways(recipe(), SCHEMA, TASK, {"a": 90, "b": 10})))
+    numbered = dict(enumerate(ways(recipe(), "autoregressive", SCHEMA, TASK, {"a": 90, "b": 10})))
     assert [batch.numbers for batch in batches(numbered)] == [(n,) for n in range(6)]
