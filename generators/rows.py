@@ -75,8 +75,9 @@ class Rows:
             start += len(batch)
         return to_frame(pa.concat_tables(parts), self.schema)
 
-    def batches(self, batch_rows: int = 65536) -> Iterator[pa.Table]:
+    def batches(self, batch_rows: int = 65536, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows as Arrow tables of at most `batch_rows` rows: memory does not grow with the file."""
-        for batch in self._dataset().to_batches(columns=self.schema.names, batch_size=batch_rows):
+        asked = list(columns or self.schema.names)
+        for batch in self._dataset().to_batches(columns=asked, batch_size=batch_rows):
             if batch.num_rows:
                 yield pa.Table.from_batches([batch])

@@ -39,6 +39,14 @@ def test_texts(tmp_path: Path, values: list[str], begins: str, matches: str) -> 
     assert made.str.startswith(begins).all() and made.iloc[:9].str.contains(matches).all()
 
 
+def test_what_is_common_is_common_to_all_batches(tmp_path: Path) -> None:
+    values = [f"A-{number:05d}-x" for number in range(66_000)] + ["B-1-x"]
+    found = pattern(tmp_path, values)
+    assert (found.prefix, found.suffix, found.digits) == ("", "-x", 8)
+    mixed = pattern(tmp_path, [str(uuid.UUID(int=number, version=4)) for number in range(66_000)] + ["smith"])
+    assert mixed.form == "text"
+
+
 def test_a_single_real_identifier_is_not_stored(tmp_path: Path) -> None:
     assert "smith" not in pattern(tmp_path, ["smith"]).model_dump_json()
 
