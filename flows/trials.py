@@ -16,13 +16,13 @@ from leaven.pipelines import amounts, race
 from leaven.pipelines.assess import assess, baseline, class_counts
 from leaven.pipelines.choose import Choice, Tried
 from leaven.pipelines.fit import fit, fit_name
-from leaven.pipelines.recipe import Candidate, Recipe, Screen
+from leaven.pipelines.recipe import Candidate, Screen
 from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
 from leaven.pipelines.split import fold_paths
 from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made, synthesize
-from leaven.pipelines.ways import Way, batches, ways
+from leaven.pipelines.ways import Way, batches, settled, ways
 
 AGAIN = 0.05  # share of budget.total up to which the folds so far are cheap enough to be drawn again
 LEAST_FIT = 5.0  # seconds that a fit gets even when the total budget is nearly gone
@@ -164,16 +164,16 @@ class Trials:
         return model, made
 
     def _ways(self, candidate: Candidate, train: list[Path]) -> list[Way]:
-        counts = class_counts(self.run, train)
-        share = sum(counts.values()) / self.total
-        return ways(self._recipe, candidate.generator, self.run.schema, self.run.task, counts, share)
+        run, counts = self.run, class_counts(self.run, train)
+        recipe = settled(run.recipe, candidate.generator, run.task, self._counts)
+        return ways(recipe, run.schema, run.task, counts, sum(counts.values()) / self.total)
 
     @functools.cached_property
-    def _recipe(self) -> Recipe:
-        """The run's recipe, the amounts that it tries settled by all rows that choices are made with."""
-        real = [self.parts.path("train.parquet"), self.parts.path("validation.parquet")]
-        amount = amounts.settled(self.run.recipe.amount, self.run.task, class_counts(self.run, real))
-        return self.run.recipe.model_copy(update={"amount": amount})
+    def _counts(self) -> dict[str, int]:
+        """Rows per class of all rows that choices are made with."""
+        return class_counts(
+            self.run, [self.parts.path(f"{part}.parquet") for part in ("train", "validation")]
+        )
 
     def _fit(self, candidate: Candidate, train: list[Path], part: str) -> Record:
         """A fitted generator."""

@@ -15,9 +15,6 @@ class Entry(NamedTuple):
     path: str  # module:class
     about: str
     control: bool = False  # known-bad on purpose: for comparison, never tried by `auto`
-    curated: bool = (
-        False  # its labels fit their rows badly: as they come, its rows have hurt wherever measured
-    )
 
 
 CATALOG: dict[str, Entry] = {
@@ -35,7 +32,6 @@ CATALOG: dict[str, Entry] = {
         "table",
         "leaven.generators.table.sdv_copula:GaussianCopula",
         "SDV's Gaussian copula on empirical marginals: fast, weak on dependence",
-        curated=True,
     ),
     "ctgan": Entry(
         "table", "leaven.generators.table.sdv_networks:CTGAN", "SDV's conditional tabular GAN: slow to train"

@@ -61,7 +61,7 @@ class Shard(BaseModel):
 def plans(
     amount: Amount, schema: Schema, task: Task, counts: Mapping[str, int], share: float = 1.0
 ) -> list[Plan]:
-    """The amounts to try for a train set with these rows per class (`{"": rows}` for regression).
+    """The amounts to try, settled, for a train set with these rows per class (`{"": rows}` for regression).
 
     `share` scales absolute numbers of rows to a train set that is smaller than the recipe's, as in folds.
 
@@ -100,7 +100,7 @@ def _by_ratio(
     amount: Amount, schema: Schema, task: Task, counts: Mapping[str, int], where: Conditions
 ) -> list[Plan]:
     """Each ratio with the classes' own shares, and with equal ones, as the recipe says."""
-    assert amount.ratio is not None
+    assert amount.ratio is not None and amount.ratio != "auto"
     shares = amount.shares if amount.shares and task.type == "classification" else ["natural"]
     total, found = sum(counts.values()), []
     known = [label for label, count in counts.items() if count]
@@ -114,16 +114,20 @@ def _by_ratio(
     return found
 
 
-def settled(amount: Amount, task: Task, counts: Mapping[str, int]) -> Amount:
-    """The amount without balanced shares where there are no classes, or all of them are about equally large already.
+def settled(amount: Amount, task: Task, counts: Mapping[str, int], ratio: float) -> Amount:
+    """The amount with `ratio` in place of `auto`, and without balanced shares where there are no classes, or all of
+    them are about equally large already.
 
     `counts` are of all rows that choices are made with, so that every fold tries the same.
     """
+    if amount.ratio is None:
+        return amount
     known = [count for count in counts.values() if count]
     even = task.type != "classification" or max(known) <= EVEN * min(known)
-    if amount.ratio is None or not amount.shares or not even:
-        return amount
-    return amount.model_copy(update={"shares": ["natural"]})
+    shares = ["natural"] if amount.shares and even else amount.shares
+    return amount.model_copy(
+        update={"ratio": [ratio] if amount.ratio == "auto" else amount.ratio, "shares": shares}
+    )
 
 
 def _by_class(

@@ -11,12 +11,13 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.errors import ConditionError
 from leaven.generators.rows import Rows, to_frame
 from leaven.generators.schema import Schema
-from leaven.pipelines import amounts, gates, kinds
+from leaven.pipelines import gates, kinds
 from leaven.pipelines.estimate import estimate, fit_seconds, human
 from leaven.pipelines.ingest import ingest, load_profile, load_schema, load_task
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.split import split
 from leaven.pipelines.task import Task
+from leaven.pipelines.ways import settled, ways
 
 
 class ColumnSeen(BaseModel):
@@ -78,14 +79,20 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
         train = Rows(parts.path("train.parquet"), schema)
         _conditions(recipe, schema, train)
         counts = _counts(train, schema, task)
+        chosen_with = _counts(Rows([*train.paths, parts.path("validation.parquet")], schema), schema, task)
     rows = parts.result["rows"]
-    plans = amounts.plans(amounts.settled(recipe.amount, task, counts), schema, task, counts)
-    levels = len(recipe.screen.levels())
     kind = kinds.get(recipe.source.kind)
     kind.learners(task, recipe.utility.learners)
     candidates = recipe.candidates
     if candidates == "auto":
         candidates = list(kind.auto_candidates(schema, task, rows["train"]))
+    tried = [
+        ways(settled(recipe, candidate.generator, task, chosen_with), schema, task, counts)
+        for candidate in candidates
+    ]
+    plans = {
+        way.plan.label: way.plan for of in tried for way in of
+    }  # candidates may have amounts of their own
     folds = parts.result["folds"]
     used = len(schema.features) + 1
     seconds = estimate(
@@ -94,7 +101,7 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
         rows=rows,
         columns=used,
         folds=folds,
-        amounts=[plan.rows for plan in plans] * levels,
+        amounts=[[way.plan.rows for way in of] for of in tried],
     )
     return CheckReport(
         name=recipe.name,
@@ -112,9 +119,9 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
             )
             for candidate in candidates
         ],
-        amounts=[{**plan.amount, "synthetic_rows": plan.rows} for plan in plans],
+        amounts=[{**plan.amount, "synthetic_rows": plan.rows} for plan in plans.values()],
         gates=list(asked),
-        stages=_stages(candidates, folds, len(plans)),
+        stages=_stages(candidates, folds, max(len({way.plan.label for way in of}) for of in tried)),
         seconds=seconds,
         takes=human(seconds),
         warnings=[*source.result["warnings"], *parts.result["warnings"]],

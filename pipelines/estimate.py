@@ -50,7 +50,7 @@ def estimate(
     rows: dict[str, int],
     columns: int,
     folds: int,
-    amounts: Sequence[int],
+    amounts: Sequence[Sequence[int]],
 ) -> float:
     """Seconds of a whole run from nothing.
 
@@ -60,7 +60,7 @@ def estimate(
         rows: of train, validation and test.
         columns: number of columns.
         folds: fits of each candidate.
-        amounts: synthetic rows of each amount, at each level of the screen.
+        amounts: for each candidate the synthetic rows of every amount at every level of the screen.
     """
     learn_from = rows["train"] + (rows["validation"] * (folds - 1) // folds if folds > 1 else 0)
 
@@ -76,11 +76,10 @@ def estimate(
     left = _RACE if folds > 1 else 1.0
     judge = _JUDGE_LEAST + _JUDGE * min(learn_from, _JUDGE_ROWS) * columns
     total = 4 * folds * tried(learn_from)  # real rows alone, and the classic ways
-    sampled = sum(amounts)
-    for candidate in candidates:
+    for candidate, own in zip(candidates, amounts, strict=True):
         one = fit_seconds(candidate, learn_from, columns, recipe.budget.fit)
-        one += _SAMPLE.get(candidate.generator, _SAMPLE_OTHER) * sampled * columns
-        one += left * sum(tried(learn_from + count) for count in amounts)
+        one += _SAMPLE.get(candidate.generator, _SAMPLE_OTHER) * sum(own) * columns
+        one += left * sum(tried(learn_from + count) for count in own)
         total += folds * one + judge
     total = min(total, recipe.budget.total)
     if candidates:

@@ -121,8 +121,11 @@ class Candidate(BaseModel):
 class Amount(_Part):
     """How many synthetic rows. Exactly one way; several ratios are tried side by side."""
 
-    ratio: list[Annotated[float, Field(gt=0, le=1000)]] | None = Field(
-        None, description="times the train rows", min_length=1
+    ratio: (
+        Annotated[list[Annotated[float, Field(gt=0, le=1000)]], Field(min_length=1)] | Literal["auto"] | None
+    ) = Field(
+        None,
+        description="times the train rows; auto, as where no amount is given: what has paid for the generator",
     )
     shares: list[Literal["natural", "balanced"]] | None = Field(
         None,
@@ -140,7 +143,8 @@ class Amount(_Part):
     @field_validator("ratio", "shares", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, (int, float, str)) and not isinstance(value, bool) else value
+        one = isinstance(value, (int, float, str)) and not isinstance(value, bool) and value != "auto"
+        return [value] if one else value
 
     @field_validator("per_class", mode="before")
     @classmethod
@@ -155,7 +159,7 @@ class Amount(_Part):
         if self.shares is not None and any(way is not None for way in ways[1:]):
             raise ValueError("shares goes with ratio alone")
         if not any(way is not None for way in ways):
-            self.ratio = [1.0]
+            self.ratio = "auto"
             if self.shares is None and not self.where:
                 self.shares = ["natural", "balanced"]
         return self
@@ -178,8 +182,8 @@ class Screen(_Part):
     label_agreement: Literal["auto"] | Agreement | list[Agreement] = Field(
         "auto",
         description="how well a row's label must fit its other columns, by classifiers cross-fitted on train: false, "
-        "mild, strict, or the least P(own label) / P(likeliest label); a list is tried level by level; auto: [false, "
-        "mild, strict], without false for a generator whose rows have hurt as they come",
+        "mild, strict, or the least P(own label) / P(likeliest label); a list is tried level by level; auto: those "
+        "of false, mild and strict that have paid for the generator",
     )
 
     @field_validator("label_agreement")
@@ -194,15 +198,10 @@ class Screen(_Part):
         """The first level of label agreement, the only one where nothing is left to try."""
         return self.levels()[0].label_agreement
 
-    def levels(self, curated: bool = False) -> list["Screen"]:
-        """The screens to try, each with one level of label agreement, as given; a level named twice counts once.
-
-        Args:
-            curated: `auto` leaves out `false`: for a generator whose labels are not to be trusted.
-        """
+    def levels(self) -> list["Screen"]:
+        """The screens to try, each with one level of label agreement, as given; a level named twice counts once."""
         asked = self.label_agreement
-        automatic = [level for level in LEVELS if level is not False] if curated else LEVELS
-        several = automatic if asked == "auto" else asked if isinstance(asked, list) else [asked]
+        several = LEVELS if asked == "auto" else asked if isinstance(asked, list) else [asked]
         return [self.model_copy(update={"label_agreement": level}) for level in dict.fromkeys(several)]
 
 

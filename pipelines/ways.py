@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from leaven.generators import catalog
 from leaven.generators.schema import Schema
-from leaven.pipelines import amounts
+from leaven.pipelines import amounts, kinds
 from leaven.pipelines.amounts import Plan
 from leaven.pipelines.recipe import Recipe, Screen
 from leaven.pipelines.task import Task
@@ -28,19 +27,25 @@ class Way(BaseModel):
         return self.plan.label + (f", {level}" if level is not False else "")
 
 
+def settled(recipe: Recipe, generator: str, task: Task, counts: Mapping[str, int]) -> Recipe:
+    """The recipe with what it leaves to `auto` settled for a generator: the ratio, and the levels of the label screen.
+
+    `counts` are the rows per class that choices are made with, so that every fold tries the same.
+    """
+    kind = kinds.get(recipe.source.kind)
+    ratio = kind.usual_ratio(generator, sum(counts.values()))
+    amount, screen = amounts.settled(recipe.amount, task, counts, ratio), recipe.screen
+    if screen.label_agreement == "auto":
+        screen = screen.model_copy(update={"label_agreement": list(kind.usual_levels(generator))})
+    return recipe.model_copy(update={"amount": amount, "screen": screen})
+
+
 def ways(
-    recipe: Recipe,
-    generator: str,
-    schema: Schema,
-    task: Task,
-    counts: Mapping[str, int],
-    share: float = 1.0,
+    recipe: Recipe, schema: Schema, task: Task, counts: Mapping[str, int], share: float = 1.0
 ) -> list[Way]:
-    """Every amount of the recipe at every level of its screen for this generator. Other arguments and errors as in
-    `amounts.plans`."""
+    """Every amount of a settled recipe at every level of its screen. Arguments and errors as in `amounts.plans`."""
     plans = amounts.plans(recipe.amount, schema, task, counts, share)
-    levels = recipe.screen.levels(catalog.entry(generator).curated)
-    return [Way(plan=plan, screen=screen) for plan in plans for screen in levels]
+    return [Way(plan=plan, screen=screen) for plan in plans for screen in recipe.screen.levels()]
 
 
 @dataclass(frozen=True)

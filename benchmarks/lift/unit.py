@@ -31,6 +31,7 @@ from leaven.pipelines.recipe import Candidate, Recipe
 from leaven.pipelines.run import Run
 from leaven.pipelines.split import split
 from leaven.pipelines.stage import Record
+from leaven.pipelines.ways import settled
 from lift import cells
 from lift.cells import Dataset
 from lift.stages import code, commit, stages_alone, without_classics
@@ -170,7 +171,9 @@ class _Bench:
     def _single(self, generator: str) -> None:
         """One generator with nothing to choose from: its rows as the default amounts and screens have them."""
         run = self.run
-        for plan in plans(run.recipe.amount, run.schema, run.task, class_counts(run, self.real)):
+        counts = class_counts(run, self.real)
+        amount = settled(run.recipe, generator, run.task, counts).amount
+        for plan in plans(amount, run.schema, run.task, counts):
             name = f"{generator} {plan.label}"
             trial = Trial(candidate=Candidate(generator=generator), plan=plan)
             self._made(name, Choice(chosen=trial, best=trial, trials=[trial], classic="real", folds=0))

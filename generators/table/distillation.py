@@ -24,8 +24,7 @@ from leaven.generators.table.sides import Sides
 from leaven.generators.table.teacher import Teacher, spread
 
 ARRAYS = "distillation.npz"
-# Of fewer, attacks find train rows again: of 30, with 1,000 rows of adult, at .57 (floor .51), of 100 at .53.
-NEIGHBOURS, LEAST_NEIGHBOURS = 0.1, 30
+MOST_NEIGHBOURS = 500
 ROUNDS = 6  # times that a row is proposed until its label is believed; then the likeliest of them is taken
 BELIEVED = 2.0  # ranks above any chance
 
@@ -40,7 +39,8 @@ class DistillationParameters(TableParameters):
         None,
         ge=1,
         le=1_000,
-        description="nearest rows that a row may take values from; left out: a tenth of the train rows, at least 30",
+        description="nearest rows that a row may take values from; left out: 20 and a third of the train rows, "
+        "at most 500",
     )
     swap: float = Field(0.95, ge=0, le=1, description="chance that a column's value comes from a neighbour")
     jitter: float = Field(0.05, ge=0, le=1, description="how far numbers move, as a share of the rows")
@@ -85,7 +85,7 @@ class Distillation(TableGenerator):
             sides.missing(coded),
             sides.levels,
             sides.bundles(self._tied),
-            neighbours=self.parameters.neighbors or max(LEAST_NEIGHBOURS, round(len(coded) * NEIGHBOURS)),
+            neighbours=self.parameters.neighbors or min(20 + len(coded) // 3, MOST_NEIGHBOURS),
             rng=np.random.default_rng(derive(seed, "ranks")),
         )
         count = min(self.parameters.folds, max(1, len(coded) // 4))

@@ -43,7 +43,9 @@ class Mingler:
         present = [self.numbers[~np.isnan(self.ranks[:, j]), j] for j in range(self.numbers.shape[1])]
         self._sorted = [np.sort(values) for values in present]
         self._atoms = [2 * len(np.unique(values)) <= len(values) for values in present]
-        self._shares = np.cumsum(_evened(self.neighbours), axis=1)
+        # Up to which number each neighbour gives: row 7's lie between 7 and 8, so that all are in order.
+        ends = np.cumsum(_evened(self.neighbours), axis=1) + np.arange(len(self.neighbours))[:, None]
+        self._ends = ends.ravel()
 
     @classmethod
     def learn(
@@ -90,12 +92,12 @@ class Mingler:
             swap: chance that a bundle comes from a neighbour.
             jitter: standard deviation of the move of a number, in ranks.
         """
-        count, near, shares = len(bases), self.neighbours[bases], self._shares[bases]
+        count, k = len(bases), self.neighbours.shape[1]
         numbers = np.empty((count, self.numbers.shape[1]))
         codes = np.empty((count, self.codes.shape[1]), dtype=np.int32)
         for bundle in self.bundles:
-            picked = (shares < rng.random((count, 1))).sum(axis=1)
-            donor = near[np.arange(count), np.minimum(picked, near.shape[1] - 1)]
+            picked = np.searchsorted(self._ends, bases + rng.random(count)) - bases * k
+            donor = self.neighbours[bases, np.clip(picked, 0, k - 1)]
             source = np.where(rng.random(count) < swap, donor, bases)
             codes[:, list(bundle.codes)] = self.codes[source][:, list(bundle.codes)]
             for j in bundle.numbers:
@@ -135,6 +137,8 @@ def _evened(neighbours: np.ndarray, turns: int = 100) -> np.ndarray:
         chances = weight[neighbours]
         chances /= chances.sum(axis=1, keepdims=True)
         given = np.bincount(neighbours.ravel(), chances.ravel(), rows)
+        if np.abs(given - 1).max() < 0.01:
+            break
         weight = np.clip(weight / np.maximum(given, 1e-3), 1e-4, 1e4)
     chances = weight[neighbours]
     return chances / chances.sum(axis=1, keepdims=True)

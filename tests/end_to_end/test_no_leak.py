@@ -42,7 +42,7 @@ def test_everything_before_certify_works_without_test_rows(tmp_path: Path) -> No
         train, held_out = fold_paths(parts, 0)
         base = baseline(run, train, held_out, fold=0)
         tried = Tried(run.candidates(300)[0])
-        asked = ways(recipe, tried.candidate.generator, run.schema, run.task, class_counts(run, train))
+        asked = ways(recipe, run.schema, run.task, class_counts(run, train))
         model = fit(run, tried.candidate, train, part="fold0", seconds=60)
         made = [
             synthesize(run, tried.candidate, model, way.plan, train, part="fold0", level=way.screen)

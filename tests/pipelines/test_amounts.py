@@ -22,7 +22,7 @@ def test_ratios_are_tried_from_small_to_large() -> None:
 
 
 def test_shares_are_tried_beside_each_other() -> None:
-    natural, balanced = plans(Amount(), SCHEMA, TASK, COUNTS)
+    natural, balanced = plans(settled(Amount(), TASK, COUNTS, 1.0), SCHEMA, TASK, COUNTS)
     assert natural.amount == {"ratio": 1.0} and natural.rows == 100 and natural.nested
     assert balanced.amount == {"ratio": 1.0, "shares": "balanced"} and not balanced.nested
     assert [(order.rows, str(order.conditions[0])) for order in balanced.orders] == [(50, "y=a"), (50, "y=b")]
@@ -35,10 +35,10 @@ def test_a_ratio_keeps_natural_shares_unless_asked_otherwise() -> None:
 
 
 def test_classes_that_are_equally_large_are_balanced_as_they_are() -> None:
-    assert settled(Amount(), TASK, {"a": 52, "b": 48}).shares == ["natural"]
-    assert settled(Amount(), TASK, COUNTS).shares == ["natural", "balanced"]
+    assert settled(Amount(), TASK, {"a": 52, "b": 48}, 1.0).shares == ["natural"]
+    assert settled(Amount(), TASK, COUNTS, 1.0).shares == ["natural", "balanced"]
     numbers = Task(target="x", type="regression", metric="r2")
-    assert settled(Amount(), numbers, {"": 50}).shares == ["natural"]
+    assert settled(Amount(), numbers, {"": 50}, 1.0).shares == ["natural"]
 
 
 def test_balance_fills_up_to_the_largest_class() -> None:

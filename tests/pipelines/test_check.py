@@ -54,7 +54,8 @@ def test_says_what_was_understood(tmp_path: Path) -> None:
     assert sum(report.classes.values()) == 800
     assert report.rows["train"] + report.rows["validation"] + report.rows["test"] == 800
     assert report.folds == 5
-    natural, balanced = report.amounts
+    natural, balanced, *distilled = report.amounts
+    assert [amount["ratio"] for amount in distilled] == [3.0, 3.0]
     assert natural["synthetic_rows"] == report.rows["train"]
     assert balanced["shares"] == "balanced"
     assert abs(balanced["synthetic_rows"] - report.rows["train"]) <= 1

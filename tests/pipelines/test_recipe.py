@@ -45,7 +45,7 @@ def test_a_recipe_with_everything(folder: Path) -> None:
 def test_defaults_and_overrides(folder: Path) -> None:
     path = write(folder, BASE)
     amount = load_recipe(path)[0].amount
-    assert amount.ratio == [1.0] and amount.shares == ["natural", "balanced"]
+    assert amount.ratio == "auto" and amount.shares == ["natural", "balanced"]
     changes = [
         "split.seed=9",
         "amount.ratio=[0.5]",

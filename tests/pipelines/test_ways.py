@@ -3,7 +3,7 @@
 from leaven.generators.schema import Column, Schema
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.task import Task
-from leaven.pipelines.ways import batches, ways
+from leaven.pipelines.ways import batches, settled, ways
 
 SCHEMA = Schema(columns=(Column(name="x", type="number"), Column(name="y", type="category")), target="y")
 TASK = Task(target="y", type="classification", metric="roc_auc", classes=("a", "b"), positive="b")
@@ -14,8 +14,12 @@ def recipe(**settings: object) -> Recipe:
     return Recipe.model_validate(base | settings)
 
 
-def labels(asked: Recipe) -> list[str]:
-    return [way.label for way in ways(asked, "autoregressive", SCHEMA, TASK, {"a": 90, "b": 10})]
+COUNTS = {"a": 90, "b": 10}
+
+
+def labels(asked: Recipe, generator: str = "autoregressive", rows: int = 1) -> list[str]:
+    counts = {label: count * rows for label, count in COUNTS.items()}
+    return [way.label for way in ways(settled(asked, generator, TASK, counts), SCHEMA, TASK, COUNTS)]
 
 
 def test_every_amount_is_tried_at_every_level() -> None:
@@ -37,27 +41,31 @@ def test_every_amount_is_tried_at_every_level() -> None:
     ]
 
 
-def test_rows_that_have_hurt_as_they_come_are_tried_past_the_label_screen_alone() -> None:
-    def levels(**settings: object) -> list[object]:
-        asked = recipe(amount={"rows": 5}, **settings)
-        made = ways(asked, "gaussian_copula", SCHEMA, TASK, {"a": 90, "b": 10})
-        return [way.screen.label_agreement for way in made]
-
-    assert levels() == ["mild", "strict"]
-    assert levels(screen={"label_agreement": False}) == [False]  # who asks for it gets it
-    assert levels(screen={"label_agreement": [False, 0.5]}) == [False, 0.5]
+def test_what_is_left_to_auto_is_what_has_paid_for_the_generator() -> None:
+    copula = [
+        "ratio 1.0, mild",
+        "ratio 1.0, strict",
+        "ratio 1.0 balanced, mild",
+        "ratio 1.0 balanced, strict",
+    ]
+    assert labels(recipe(), "gaussian_copula") == copula
+    assert labels(recipe(), "distillation") == ["ratio 10.0", "ratio 10.0 balanced"]
+    assert labels(recipe(), "distillation", rows=10) == ["ratio 3.0", "ratio 3.0 balanced"]
+    assert labels(recipe(), "distillation", rows=100) == ["ratio 1.0", "ratio 1.0 balanced"]
+    asked = recipe(amount={"ratio": 0.5}, screen={"label_agreement": [False, 0.5]})  # who asks for it gets it
+    assert labels(asked, "gaussian_copula") == ["ratio 0.5", "ratio 0.5, 0.5"]
 
 
 def test_a_smaller_amount_takes_the_first_rows_of_a_larger_one() -> None:
     asked = recipe(
         amount={"ratio": [0.25, 1], "shares": ["natural", "balanced"]}, screen={"label_agreement": False}
     )
-    numbered = dict(enumerate(ways(asked, "autoregressive", SCHEMA, TASK, {"a": 90, "b": 10})))
+    numbered = dict(enumerate(ways(asked, SCHEMA, TASK, COUNTS)))
     made = {batch.numbers: batch.plan.label for batch in batches(numbered)}
     # Rows of balanced classes come class by class: the first of them are of one class.
     assert made == {(0, 2): "ratio 1.0", (1,): "ratio 0.25 balanced", (3,): "ratio 1.0 balanced"}
 
 
 def test_levels_are_made_apart() -> None:
-    numbered = dict(enumerate(ways(recipe(), "autoregressive", SCHEMA, TASK, {"a": 90, "b": 10})))
+    numbered = dict(enumerate(ways(settled(recipe(), "tvae", TASK, COUNTS), SCHEMA, TASK, COUNTS)))
     assert [batch.numbers for batch in batches(numbered)] == [(n,) for n in range(6)]
