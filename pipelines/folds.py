@@ -13,7 +13,7 @@ SMALL_VALIDATION = 1_000
 """With fewer validation rows, choices are made by cross-validation over train + validation."""
 
 
-REPEATS = ((400, 2),)
+REPEATS = ((400, 4), (1_500, 2))
 """Up to so many rows of train + validation, the folds are drawn so often: where rows are few, which of them a fold
 leaves out moves a gain more than the gain is large, and fits take little time."""
 

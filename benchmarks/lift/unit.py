@@ -25,7 +25,7 @@ from leaven.pipelines import kinds
 from leaven.pipelines.amounts import plans
 from leaven.pipelines.assess import class_counts, first, score
 from leaven.pipelines.choose import Choice, Trial, Tried, choose
-from leaven.pipelines.ingest import ingest, load_schema
+from leaven.pipelines.ingest import ingest, load_schema, load_task
 from leaven.pipelines.quality.utility import Arm, Duplicate
 from leaven.pipelines.recipe import Candidate, Recipe
 from leaven.pipelines.run import Run
@@ -127,12 +127,12 @@ class _Bench:
 
         drawn.to_csv(folder / "real.csv", index=False)
         test.to_csv(folder / "test.csv", index=False)
-        types, positive = _types(asked.data, dataset)
+        types, positive, metric = _known(asked.data, dataset)
         recipe = Recipe.model_validate(
             {
                 "name": "lift",
                 "source": {"kind": "table", "path": "real.csv", "columns": types},
-                "task": {"target": dataset.target, "positive": positive},
+                "task": {"target": dataset.target, "positive": positive, "metric": metric},
                 "split": {"test_path": "test.csv", "seed": seed},
                 "budget": {"fit": asked.fit},
                 **SETTINGS,
@@ -281,10 +281,12 @@ def _content(frame: pd.DataFrame) -> int:
 
 
 @functools.lru_cache
-def _types(data: Path, dataset: Dataset) -> tuple[dict[str, str], str]:
-    """Column types as the pipeline understands the whole table, and its minority: what a user knows of his columns.
+def _known(data: Path, dataset: Dataset) -> tuple[dict[str, str], str, str]:
+    """Column types, minority and metric as the pipeline understands the whole table: what a user knows of his data.
 
-    From 50 rows alone a column of whole numbers may look like one of categories.
+    From 50 rows alone a column of whole numbers may look like one of categories. Test rows have the table's shares of
+    the classes, whatever the cell left of one; average precision, which hangs on them, is for a table whose own
+    minority is under 5 %.
     """
     rare = cells.load(data, dataset.file)[dataset.target].value_counts().idxmin()
     with tempfile.TemporaryDirectory(prefix="lift-") as folder:
@@ -295,8 +297,9 @@ def _types(data: Path, dataset: Dataset) -> tuple[dict[str, str], str]:
                 "task": {"target": dataset.target},
             }
         )
-        schema = load_schema(ingest(recipe, data, Path(folder)))
-    return {column.name: column.type for column in schema}, str(rare)
+        source = ingest(recipe, data, Path(folder))
+        schema, task = load_schema(source), load_task(source)
+    return {column.name: column.type for column in schema}, str(rare), task.metric
 
 
 def generators() -> Iterator[str]:

@@ -25,7 +25,10 @@ from leaven.generators.table.teacher import Teacher, spread
 
 ARRAYS = "distillation.npz"
 MOST_NEIGHBOURS = 500
-ROUNDS = 6  # times that a row is proposed until its label is believed; then the likeliest of them is taken
+TURNS = (
+    1,
+    5,
+)  # times that a row is proposed, at once, until its label is believed; then the likeliest is taken
 BELIEVED = 2.0  # ranks above any chance
 
 
@@ -48,7 +51,7 @@ class DistillationParameters(TableParameters):
         0.25, ge=0.01, le=10, description="below 1 labels are surer than the ensemble is, above 1 less sure"
     )
     balance: float = Field(
-        1.0, ge=0, le=1, description="1: the ensemble weighs classes alike; 0: by their numbers of rows"
+        0.5, ge=0, le=1, description="1: the ensemble weighs classes alike; 0: by their numbers of rows"
     )
     own: float = Field(
         0.8, gt=0, le=1, description="share of rows that start from a train row of the class they are to have"
@@ -63,8 +66,8 @@ class DistillationParameters(TableParameters):
 
 
 class Distillation(TableGenerator):
-    """Mingled features with labels by an ensemble. The files hold the train rows; the ensemble is learned again from
-    them, on one thread, when the first rows are drawn."""
+    """Mingled features with labels by an ensemble. The files hold the train rows; the ensemble is learned from them, on
+    one thread, when the first rows are drawn."""
 
     name = "distillation"
     Parameters = DistillationParameters
@@ -90,8 +93,6 @@ class Distillation(TableGenerator):
         )
         count = min(self.parameters.folds, max(1, len(coded) // 4))
         self.folds = spread(self.labels, count, np.random.default_rng(derive(seed, "folds")))
-        progress(0.3, f"{self.name}: learning labels")
-        self.teacher = self._taught()
         return Fit()
 
     @functools.cached_property
@@ -163,18 +164,20 @@ class Distillation(TableGenerator):
         numbers = np.empty((len(labels), self.mingler.numbers.shape[1]))
         codes = np.empty((len(labels), self.mingler.codes.shape[1]), dtype=np.int32)
         best, left = np.full(len(labels), -1.0), np.arange(len(labels))
-        for _ in range(ROUNDS):
-            bases = np.empty(len(left), dtype=int)
-            for label in np.unique(labels[left]):
-                rows = np.flatnonzero(labels[left] == label)
+        for times in TURNS:
+            asked = np.repeat(labels[left], times)
+            bases = np.empty(len(asked), dtype=int)
+            for label in np.unique(asked):
+                rows = np.flatnonzero(asked == label)
                 bases[rows] = self._bases(len(rows), self._starts(label), others, rng)
             made = self._near(bases, others, rng)
-            chance = self._chance(*made, labels[left].astype(int), self.folds[bases])
+            chance = self._chance(*made, asked.astype(int), self.folds[bases])
             chance[self.mingler.copies(*made)] = 0.0  # taken only where nothing else is found
-            rank = np.where(rng.random(len(left)) < chance, BELIEVED, chance)
-            better = rank > best[left]
-            rows = left[better]
-            numbers[rows], codes[rows], best[rows] = made[0][better], made[1][better], rank[better]
+            ranks = np.where(rng.random(len(asked)) < chance, BELIEVED, chance)
+            first = ranks.reshape(-1, times).argmax(axis=1) + times * np.arange(len(left))
+            better = ranks[first] > best[left]
+            rows, taken = left[better], first[better]
+            numbers[rows], codes[rows], best[rows] = made[0][taken], made[1][taken], ranks[taken]
             left = left[best[left] < BELIEVED]
             if not len(left):
                 break

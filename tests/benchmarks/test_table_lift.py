@@ -188,7 +188,7 @@ def test_one_cell_is_measured_and_taken_up_again(folder: Path, monkeypatch: pyte
     assert any(name.startswith("independent_columns") for name in found)
     chosen = record["leaven"]["chosen"]
     assert found["leaven"] == found["leaven: best" if chosen else "real"]
-    assert record["leaven"]["folds"] == 10 and all("gain" in trial for trial in record["leaven"]["trials"])
+    assert record["leaven"]["folds"] == 20 and all("gain" in trial for trial in record["leaven"]["trials"])
     again = unit.measure(asked, PLANTED, "n_50", 0, ["controls"])["arms"]
     assert len(again) == 5 and again == {name: found[name] for name in again}  # equal seeds, equal scores
 

@@ -191,7 +191,7 @@ def test_every_fold_scores_every_class(minority: int, folds: int, tmp_path: Path
     frame.loc[frame.index[:minority], "label"] = "ill"
     record = divide(frame, tmp_path)
     drawings = record.result["drawings"]
-    assert record.result["folds"] == folds * drawings and drawings == 2
+    assert record.result["folds"] == folds * drawings and drawings == 4
     scored: list[pd.DataFrame] = []
     for k in range(folds * drawings):
         if k % folds == 0:

@@ -41,11 +41,12 @@ def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
 
     Few, because every further one makes the best on validation more of a lucky one. SMOTE-NC is not among them: its
     rows lie so near to train rows that the attacks nearly always stop it, and the report has it as a classic way.
-    TVAE and CTGAN take long and were behind the autoregressive generator wherever they were measured.
+    TVAE and CTGAN take long and were behind the autoregressive generator wherever they were measured. So was the copula
+    behind distilled rows: beside them, few validation rows chose it for its luck.
     """
-    found = ["gaussian_copula"]
-    if rows <= FEW:
-        found.append("distillation")
+    found = ["distillation"] if rows <= FEW else []
+    if rows > FEW or task.type == "regression":
+        found.insert(0, "gaussian_copula")
     if rows >= ENOUGH:
         found.append("autoregressive")
     return [Candidate(generator=name) for name in found]
