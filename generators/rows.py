@@ -14,8 +14,8 @@ from leaven.generators.schema import Schema
 def to_frame(table: pa.Table, schema: Schema) -> pd.DataFrame:
     """Arrow table -> data frame with the house's types, columns of `schema` that the table has.
 
-    number float64 (missing NaN), integer Int64, boolean boolean, date datetime64[us], and object with None for
-    category, text and string identifiers.
+    number float64 (missing NaN), integer Int64, boolean boolean, date datetime64[us], image Arrow's binary, and object
+    with None for category, text and string identifiers.
     """
     columns = {}
     for column in schema:
@@ -26,6 +26,8 @@ def to_frame(table: pa.Table, schema: Schema) -> pd.DataFrame:
             series = values.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
         elif column.arrow == pa.bool_():
             series = values.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+        elif column.type == "image":  # stays where Arrow has it
+            series = values.to_pandas(types_mapper=pd.ArrowDtype)
         elif column.arrow == pa.string():
             series = values.to_pandas().astype(object)
             series = series.where(series.notna(), None)

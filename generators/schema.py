@@ -1,12 +1,14 @@
 """What the columns of a table are. Names and types only: statistics are learned from train rows, never kept here."""
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-ColumnType = Literal["number", "integer", "boolean", "category", "date", "text", "identifier"]
+TableType = Literal["number", "integer", "boolean", "category", "date", "text", "identifier"]
+ColumnType = Literal[TableType, "image"]
 
 _ARROW = {
     "number": pa.float64(),
@@ -19,7 +21,12 @@ _ARROW = {
 
 
 class Column(BaseModel):
-    """One column. `storage` is how an identifier is stored: as an integer or as a string."""
+    """One column.
+
+    Attributes:
+        storage: how an identifier is stored: as an integer or as a string.
+        shape: height, width and channels of images, which are stored as uint8 pixels in that order.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,10 +34,13 @@ class Column(BaseModel):
     type: ColumnType
     nullable: bool = False
     storage: Literal["int64", "string"] = "string"
+    shape: tuple[int, int, int] | None = Field(None, exclude_if=lambda shape: shape is None)
 
     @property
     def arrow(self) -> pa.DataType:
         """The Arrow type in which the column is stored."""
+        if self.shape is not None:
+            return pa.binary(math.prod(self.shape))
         if self.type == "identifier":
             return pa.int64() if self.storage == "int64" else pa.string()
         return _ARROW[self.type]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from leaven.generators.constraints import Constraint
-from leaven.generators.schema import ColumnType
+from leaven.generators.schema import TableType
 
 MAX_SEED = 2**32 - 1
 MAX_ROWS = 1_000_000_000
@@ -46,7 +46,7 @@ class Source(_Part):
     path: str = Field(min_length=1, description="file or folder, from the recipe's folder")
     delimiter: str | None = Field(None, description="CSV delimiter; found when left out")
     encoding: str | None = Field(None, description="text encoding; found when left out")
-    columns: dict[Name, ColumnType] = Field(
+    columns: dict[Name, TableType] = Field(
         default_factory=dict, description="types of columns that were understood wrongly: {zip: category}"
     )
     drop: list[Name] = Field(default_factory=list, description="columns to leave out")
