@@ -16,6 +16,7 @@ from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
 from leaven.pipelines.screen import screen
 from leaven.pipelines.stage import Record
+from leaven.pipelines.ways import settled_screen
 
 ROUNDS = 4  # a first round and up to three that make up for rejected rows
 # Where levels are tried, the first round has so many times the rows, if they are no more than LITTLE.
@@ -81,7 +82,9 @@ def synthesize(
     made = Made()
     level = level or run.recipe.screen.levels()[0]
     wanted = [order.rows for order in plan.orders]
-    orders = [order.model_copy(update={"rows": _first_round(run, plan, order)}) for order in plan.orders]
+    orders = [
+        order.model_copy(update={"rows": _room(run, candidate, plan) * order.rows}) for order in plan.orders
+    ]
     index = offset = 0
     for turn in range(ROUNDS):
         cut = shards(tuple(orders), run.recipe.shard_rows, index, offset)
@@ -118,13 +121,13 @@ def synthesize(
     return made
 
 
-def _first_round(run: Run, plan: Plan, order: Order) -> int:
-    """Rows to ask for at first: of few rows rather too many, since a round costs more than they do.
+def _room(run: Run, candidate: Candidate, plan: Plan) -> int:
+    """How many times the rows to ask for at first: of few rows rather too many, since a round costs more than they do.
 
     The same at every level of the screen, which then judge the same rows.
     """
-    room = ROOM if plan.rows <= LITTLE and len(run.recipe.screen.levels()) > 1 else 1
-    return room * order.rows
+    levels = settled_screen(run.recipe, candidate.generator).levels()
+    return ROOM if plan.rows <= LITTLE and len(levels) > 1 else 1
 
 
 def _top_up(orders: list[Order], wanted: list[int], taken: list[int]) -> tuple[list[Order], list[int]]:

@@ -32,12 +32,18 @@ def settled(recipe: Recipe, generator: str, task: Task, counts: Mapping[str, int
 
     `counts` are the rows per class that choices are made with, so that every fold tries the same.
     """
-    kind = kinds.get(recipe.source.kind)
-    ratio = kind.usual_ratio(generator, sum(counts.values()))
-    amount, screen = amounts.settled(recipe.amount, task, counts, ratio), recipe.screen
-    if screen.label_agreement == "auto":
-        screen = screen.model_copy(update={"label_agreement": list(kind.usual_levels(generator))})
-    return recipe.model_copy(update={"amount": amount, "screen": screen})
+    ratio = kinds.get(recipe.source.kind).usual_ratio(generator, sum(counts.values()))
+    amount = amounts.settled(recipe.amount, task, counts, ratio)
+    return recipe.model_copy(update={"amount": amount, "screen": settled_screen(recipe, generator)})
+
+
+def settled_screen(recipe: Recipe, generator: str) -> Screen:
+    """The recipe's screen with the levels that `auto` stands for with a generator."""
+    screen = recipe.screen
+    if screen.label_agreement != "auto":
+        return screen
+    levels = kinds.get(recipe.source.kind).usual_levels(generator)
+    return screen.model_copy(update={"label_agreement": list(levels)})
 
 
 def ways(
