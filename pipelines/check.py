@@ -90,9 +90,8 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
         ways(settled(recipe, candidate.generator, task, chosen_with), schema, task, counts)
         for candidate in candidates
     ]
-    plans = {
-        way.plan.label: way.plan for of in tried for way in of
-    }  # candidates may have amounts of their own
+    # Candidates may have amounts of their own.
+    plans = {way.plan.label: way.plan for of in tried for way in of}
     folds = parts.result["folds"]
     used = len(schema.features) + 1
     seconds = estimate(

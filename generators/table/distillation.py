@@ -25,10 +25,8 @@ from leaven.generators.table.teacher import Teacher, spread
 
 ARRAYS = "distillation.npz"
 MOST_NEIGHBOURS = 500
-TURNS = (
-    1,
-    5,
-)  # times that a row is proposed, at once, until its label is believed; then the likeliest is taken
+# Times that a row is proposed, at once, until its label is believed; then the likeliest of them is taken.
+TURNS = (1, 5)
 BELIEVED = 2.0  # ranks above any chance
 
 

@@ -118,9 +118,8 @@ class _Look:
         if self.first is not None and self.uuids:
             return Pattern(form="uuid", hyphens="-" in self.example, upper=self.upper, salt=salt)
         prefix = suffix = ""
-        if (
-            self.first is not None and self.first != self.last
-        ):  # what a single one begins with would be itself
+        # What a single identifier begins with would be itself.
+        if self.first is not None and self.first != self.last:
             prefix = _common(self.first, self.last).rstrip(_DIGITS)
             suffix = _common(self.first_reversed, self.last_reversed)[::-1].lstrip(_DIGITS)
             suffix = suffix[max(0, len(prefix) + len(suffix) - self.shortest) :]
