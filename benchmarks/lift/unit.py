@@ -174,7 +174,9 @@ class _Bench:
         counts = class_counts(run, self.real)
         amount = settled(run.recipe, generator, run.task, counts).amount
         for plan in plans(amount, run.schema, run.task, counts):
-            name = f"{generator} {plan.label}"
+            # One arm along a curve, whatever ratio `auto` stands for at each size.
+            automatic = run.recipe.amount.ratio == "auto"
+            name = f"{generator} {plan.amount.get('shares', '') if automatic else plan.label}".rstrip()
             trial = Trial(candidate=Candidate(generator=generator), plan=plan)
             self._made(name, Choice(chosen=trial, best=trial, trials=[trial], classic="real", folds=0))
 
@@ -192,7 +194,7 @@ class _Bench:
             worker=of.worker,
             grace=self.asked.fit if of.told else 0.0,
         )
-        name = f"{peer} ratio 1.0"
+        name = peer
         made = child.fitted(table, asked, len(self.frame))  # type: ignore[arg-type]
         if made.synthetic is None:
             self.failed[name] = made.status
