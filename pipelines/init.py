@@ -102,7 +102,7 @@ def _write(recipe: Recipe, report: CheckReport, place: str, why: str) -> str:
     lines += [
         f"candidates: auto  # for these rows: {tried}",
         "amount:",
-        "  ratio: 1.0  # times the train rows; or several; or rows: N, per_class: {...}, balance: true",
+        "  ratio: auto  # what has paid at this size; or 0.5 of the rows; or rows: N, per_class: {...}, balance: true",
         "  shares: [natural, balanced]  # classes as often as in train, or equally often; both are tried",
         "budget:",
         "  fit: 10m  # each fit stops at its best state by then",

@@ -130,7 +130,7 @@ class Amount(_Part):
     shares: list[Literal["natural", "balanced"]] | None = Field(
         None,
         description="with ratio: classes as often as in train (natural), or equally often (balanced); several are "
-        "tried. Natural where a ratio is given; both where no amount is given",
+        "tried. Both where the ratio is auto, else natural",
         min_length=1,
     )
     rows: Annotated[int, Field(gt=0, le=MAX_ROWS)] | None = Field(None, description="so many in all")
@@ -160,8 +160,8 @@ class Amount(_Part):
             raise ValueError("shares goes with ratio alone")
         if not any(way is not None for way in ways):
             self.ratio = "auto"
-            if self.shares is None and not self.where:
-                self.shares = ["natural", "balanced"]
+        if self.ratio == "auto" and self.shares is None and not self.where:
+            self.shares = ["natural", "balanced"]
         return self
 
 

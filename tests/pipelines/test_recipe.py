@@ -46,6 +46,7 @@ def test_defaults_and_overrides(folder: Path) -> None:
     path = write(folder, BASE)
     amount = load_recipe(path)[0].amount
     assert amount.ratio == "auto" and amount.shares == ["natural", "balanced"]
+    assert load_recipe(path, ["amount.ratio=auto"])[0].amount == amount
     changes = [
         "split.seed=9",
         "amount.ratio=[0.5]",
