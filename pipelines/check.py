@@ -1,6 +1,7 @@
 """Check: what was understood of recipe and data, what a run will do, and about how long it takes. Fits nothing."""
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
         train = Rows(parts.path("train.parquet"), schema)
         _conditions(recipe, schema, train)
         counts = _counts(train, schema, task)
-        chosen_with = _counts(Rows([*train.paths, parts.path("validation.parquet")], schema), schema, task)
+        validation = Rows(parts.path("validation.parquet"), schema)
+        chosen_with = Counter(counts) + Counter(_counts(validation, schema, task))
     rows = parts.result["rows"]
     kind = kinds.get(recipe.source.kind)
     kind.learners(task, recipe.utility.learners)

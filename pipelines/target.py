@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Column
 from leaven.pipelines.recipe import Task as Asked
+from leaven.pipelines.recipe_errors import nearest
 from leaven.pipelines.task import Task
 
 LEAST_PER_CLASS = 5
@@ -108,6 +109,24 @@ def understand(asked: Asked, column: Column, kind: str, counts: Mapping[str, int
     return Task(
         target=column.name, type="classification", metric=metric, classes=classes, positive=positive
     ), warnings
+
+
+def same_labels(task: Task, field: str, file: str, labels: Mapping[str, int]) -> None:
+    """A file of its own has the classes of the main one, each of them; a regression has none.
+
+    Raises:
+        InputError: a class too many or too few; names it.
+    """
+    if task.type != "classification":
+        return
+    unknown, absent = sorted(set(labels) - set(task.classes)), sorted(set(task.classes) - set(labels))
+    if unknown:
+        raise InputError(
+            f"{field}: {file} has the class '{unknown[0]}' in column '{task.target}', which the rows to learn from do "
+            f"not have; {nearest(unknown[0], task.classes)}"
+        )
+    if absent:
+        raise InputError(f"{field}: {file} has no row of class '{absent[0]}' of column '{task.target}'")
 
 
 def _check_classes(name: str, counts: Mapping[str, int]) -> None:

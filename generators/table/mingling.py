@@ -5,6 +5,7 @@ for every column out of the nearest rows, so that no row hugs a single train row
 so that values that stand often stay as they are, and bounds and gaps are kept.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,9 +44,12 @@ class Mingler:
         present = [self.numbers[~np.isnan(self.ranks[:, j]), j] for j in range(self.numbers.shape[1])]
         self._sorted = [np.sort(values) for values in present]
         self._atoms = [2 * len(np.unique(values)) <= len(values) for values in present]
-        # Up to which number each neighbour gives: row 7's lie between 7 and 8, so that all are in order.
-        ends = np.cumsum(_evened(self.neighbours), axis=1) + np.arange(len(self.neighbours))[:, None]
-        self._ends = ends.ravel()
+
+    @functools.cached_property
+    def _ends(self) -> np.ndarray:
+        """Up to which number each neighbour gives: row 7's lie between 7 and 8, so that all are in order."""
+        chances = _evened(self.neighbours)
+        return (np.cumsum(chances, axis=1) + np.arange(len(chances))[:, None]).ravel()
 
     @classmethod
     def learn(

@@ -1,7 +1,6 @@
 """Labelled images -> Parquet of pixels: one pass to see sizes and colours, one to decode. Broken ones are set aside."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,18 +16,15 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Column, Schema
 from leaven.pipelines import target as targets
+from leaven.pipelines.kinds import ingested
 from leaven.pipelines.kinds.image.decode import Fault, Look, decode, eight_bits, fit, look
 from leaven.pipelines.kinds.image.sources import Images, Item, open_images
 from leaven.pipelines.recipe import Recipe, resolve
-from leaven.pipelines.recipe_errors import nearest
 from leaven.pipelines.row_digest import row_digests
 
 IMAGE = "image"  # the column of pixels
 LEAST_SIDE, MOST_SIDE, USUAL_SIDE = 8, 256, 64
 _BATCH_BYTES = 2**24  # of pixels that are written at once
-_REJECTED = pa.schema(
-    [("row", pa.int64()), ("column", pa.string()), ("value", pa.string()), ("reason", pa.string())]
-)
 
 
 @dataclass
@@ -79,22 +75,20 @@ def read(
         _refuse_mostly_faulty(parts[part], one)
     task, told = targets.understand(recipe.task, schema[asked], "classification", main.labels)
     for part in others:
-        _same_labels(f"split.{part}_path", parts[part], main.labels, written[part].labels)
+        targets.same_labels(task, f"split.{part}_path", parts[part].path.name, written[part].labels)
     rejected = _write_rejected(out / "rejected.parquet", parts, written)
     if rejected:
         warnings.append(f"{rejected} images cannot be used and were set aside (rejected.parquet)")
-    (out / "schema.json").write_text(schema.model_dump_json(indent=1))
-    (out / "profile.json").write_text(json.dumps(_profile(schema, main), indent=1, ensure_ascii=False))
-    content = hashlib.sha256(schema.model_dump_json(exclude={"target"}).encode())
-    for part, one in written.items():
-        content.update(part.encode() + one.digest.encode())
-    return {
-        "digest": content.hexdigest(),
-        "rows": main.rows,
-        "rejected": rejected,
-        "task": task.model_dump(mode="json"),
-        "warnings": [*warnings, *told],
-    }
+    return ingested.finish(
+        out,
+        schema,
+        _profile(schema, main),
+        {part: one.digest for part, one in written.items()},
+        rows=main.rows,
+        rejected=rejected,
+        task=task,
+        warnings=[*warnings, *told],
+    )
 
 
 def _target(recipe: Recipe) -> str:
@@ -225,18 +219,6 @@ def _refuse_mostly_faulty(source: Images, written: _Written) -> None:
         )
 
 
-def _same_labels(field: str, source: Images, labels: Mapping[str, int], own: Mapping[str, int]) -> None:
-    """A source of its own has the classes of the main one, each of them."""
-    unknown, absent = sorted(set(own) - set(labels)), sorted(set(labels) - set(own))
-    if unknown:
-        raise InputError(
-            f"{field}: {source.path.name} has the class '{unknown[0]}', which the images to learn from do not have; "
-            f"{nearest(unknown[0], sorted(labels))}"
-        )
-    if absent:
-        raise InputError(f"{field}: {source.path.name} has no image of class '{absent[0]}'")
-
-
 def _write_rejected(path: Path, parts: Mapping[str, Images], written: Mapping[str, _Written]) -> int:
     """Write what was set aside, with its place and the reason; return how many."""
     rows = [
@@ -244,8 +226,7 @@ def _write_rejected(path: Path, parts: Mapping[str, Images], written: Mapping[st
         for part, one in written.items()
         for number, column, where, reason in one.faults
     ]
-    arrays = [pa.array([row[i] for row in rows], _REJECTED.field(i).type) for i in range(4)]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=_REJECTED), path, compression="zstd")
+    ingested.write_rejected(path, rows)
     return len(rows)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -294,8 +295,6 @@ class Npz:
 
 def _header(path: Path, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and type of an array in an npz file; ValueError where it is pickled or in Fortran's order."""
-    import zipfile
-
     with zipfile.ZipFile(path) as archive, archive.open(member) as file:
         shape, fortran, kind = _array_header(file)
     if kind.hasobject:
@@ -313,8 +312,6 @@ def _array_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 def _rows(path: Path, member: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> Iterator[np.ndarray]:
     """An array's rows, read one after the other: memory does not grow with their number."""
-    import zipfile
-
     size = int(np.prod(shape[1:])) * kind.itemsize
     with zipfile.ZipFile(path) as archive, archive.open(member) as file:
         _array_header(file)

@@ -1,7 +1,5 @@
 """A table file -> typed Parquet: one pass to understand the columns, one to write the rows."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Column, Schema
 from leaven.pipelines import target as targets
+from leaven.pipelines.kinds.ingested import finish
 from leaven.pipelines.kinds.table.describe import check_constraints, profile_of
 from leaven.pipelines.kinds.table.infer import Understood, understand
 from leaven.pipelines.kinds.table.read_csv import open_csv
@@ -79,25 +78,24 @@ def read(
         parts[part] = (file, written)
     main = parts["rows"][1]
     task, told = targets.understand(recipe.task, target.column, kind, main.labels)
-    _same_labels(task, {part: pair for part, pair in parts.items() if part != "rows"})
+    for part, (file, written) in parts.items():
+        if part != "rows":
+            targets.same_labels(task, f"split.{part}_path", file.path.name, written.labels)
     rejected = write_rejected(out / "rejected.parquet", list(parts.values()))
 
     schema = _with_missing(schema, [written for _, written in parts.values()])
     warnings = [*source.notes, *(w for how in columns for w in how.warnings), *told]
     warnings += _row_warnings(main, rejected, recipe)
-    (out / "schema.json").write_text(schema.model_dump_json(indent=1))
-    profile = profile_of(found, columns, schema, main)
-    (out / "profile.json").write_text(json.dumps(profile, indent=1, ensure_ascii=False))
-    content = hashlib.sha256(schema.model_dump_json(exclude={"target"}).encode())
-    for part, (_, written) in parts.items():
-        content.update(part.encode() + written.digest.encode())
-    return {
-        "digest": content.hexdigest(),
-        "rows": main.rows,
-        "rejected": rejected,
-        "task": task.model_dump(mode="json"),
-        "warnings": warnings,
-    }
+    return finish(
+        out,
+        schema,
+        profile_of(found, columns, schema, main),
+        {part: written.digest for part, (_, written) in parts.items()},
+        rows=main.rows,
+        rejected=rejected,
+        task=task,
+        warnings=warnings,
+    )
 
 
 def open_source(path: Path, how: SourceRecipe, field: str) -> Source:
@@ -296,24 +294,6 @@ def _refuse_mostly_faulty(source: Source, written: Written) -> None:
         )
     if written.rows == 0:
         raise InputError(f"{source.path.name}: no row has a target; expected labelled rows")
-
-
-def _same_labels(task: Any, others: Mapping[str, tuple[Source, Written]]) -> None:
-    """Files of their own have the classes of the main one, each of them."""
-    if task.type != "classification":
-        return
-    for part, (file, written) in others.items():
-        unknown = sorted(set(written.labels) - set(task.classes))
-        absent = sorted(set(task.classes) - set(written.labels))
-        if unknown:
-            raise InputError(
-                f"split.{part}_path: {file.path.name} has the class '{unknown[0]}' in column '{task.target}', "
-                f"which the rows to learn from do not have; {nearest(unknown[0], task.classes)}"
-            )
-        if absent:
-            raise InputError(
-                f"split.{part}_path: {file.path.name} has no row of class '{absent[0]}' of column '{task.target}'"
-            )
 
 
 def _with_missing(schema: Schema, written: Sequence[Written]) -> Schema:

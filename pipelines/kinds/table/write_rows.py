@@ -17,6 +17,7 @@ from leaven.generators.contract import Progress
 from leaven.generators.errors import InputError
 from leaven.generators.rows import to_frame
 from leaven.generators.schema import Schema
+from leaven.pipelines.kinds import ingested
 from leaven.pipelines.kinds.table import values as v
 from leaven.pipelines.kinds.table.infer import Understood
 from leaven.pipelines.row_digest import row_digests
@@ -24,10 +25,6 @@ from leaven.pipelines.row_digest import row_digests
 _CELLS = 8_000_000  # cells in one batch
 _MAX_FAULTS = 1_000_000
 _MAX_LABELS = 100_000
-
-REJECTED = pa.schema(
-    [("row", pa.int64()), ("column", pa.string()), ("value", pa.string()), ("reason", pa.string())]
-)
 
 
 class Source(Protocol):
@@ -111,8 +108,7 @@ def write_rejected(path: Path, parts: Sequence[tuple[Source, Written]]) -> int:
         lines = source.lines([fault[0] for fault in written.faults])
         where = f" (in {source.path.name})" if number else ""
         rows += [(lines[row], column, value, reason + where) for row, column, value, reason in written.faults]
-    arrays = [pa.array([row[i] for row in rows], REJECTED.field(i).type) for i in range(4)]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=REJECTED), path, compression="zstd")
+    ingested.write_rejected(path, rows)
     return len(rows)
 
 
