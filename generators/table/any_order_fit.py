@@ -58,15 +58,6 @@ def masks(
     return seen.float()
 
 
-def half_precision(asked: str, device: str) -> bool:
-    """Whether to compute in bfloat16: on CUDA, and on a CPU that multiplies such matrices in hardware."""
-    if asked != "auto":
-        return asked == "bf16"
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu._is_amx_tile_supported())
-
-
 def fit(
     network: AnyOrder,
     tokens: np.ndarray,

@@ -17,6 +17,7 @@ from leaven.generators.conditions import Conditions
 from leaven.generators.constraints import FixedCombinations
 from leaven.generators.contract import Budget, Fit, Progress
 from leaven.generators.errors import FitError
+from leaven.generators.precision import half_precision
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive, seeded
@@ -169,7 +170,7 @@ class Autoregressive(TableGenerator):
                 rate=p.rate,
                 weight_decay=p.weight_decay,
                 patience=p.patience,
-                half=any_order_fit.half_precision(p.precision, device),
+                half=half_precision(p.precision, device),
                 seed=derive(seed, "train"),
                 budget=budget,
                 device=device,
@@ -318,7 +319,7 @@ class Autoregressive(TableGenerator):
         from leaven.generators.table.any_order_draw import Drawer
 
         if self._drawer is None:
-            half = any_order_fit.half_precision(self.parameters.precision, self._device)
+            half = half_precision(self.parameters.precision, self._device)
             network = None
             if self.network is not None:
                 network = Drawer(self.network.to(self._device), self._device, half)
