@@ -34,17 +34,21 @@ class Parameters(BaseModel):
 class Budget:
     """How long a fit may take: by the clock, or, in a replay, by the steps that an earlier fit took.
 
-    The clock starts when the object is made.
+    The clock starts when the object is made. `checkpoint`: folder in which a fit that can may keep its state, to go
+    on from there after a kill; `before`: seconds that it had taken by then.
     """
 
-    def __init__(self, seconds: float | None = None, steps: int | None = None):
-        self.seconds, self.steps = seconds, steps
+    def __init__(
+        self, seconds: float | None = None, steps: int | None = None, checkpoint: Path | None = None
+    ):
+        self.seconds, self.steps, self.checkpoint = seconds, steps, checkpoint
+        self.before = 0.0
         self._start = time.monotonic()
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
-        return time.monotonic() - self._start
+        return self.before + time.monotonic() - self._start
 
     def spent(self, steps: int) -> bool:
         """Whether a fit that has taken `steps` steps must stop now."""

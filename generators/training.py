@@ -4,6 +4,9 @@ The rate holds until the held-out loss stops falling, the planned steps are near
 then decays to nothing over the last `decay` share of the steps (Hägele et al., "Scaling Laws and Compute-Optimal
 Training Beyond Fixed Training Durations", NeurIPS 2024). So where the clock ended a fit, the number of its steps
 alone tells when the decay began, and a replay takes the same steps.
+
+A loss that depends on nothing but the network and the step's number can be taken up again after a kill: the state is
+kept in the budget's folder from time to time, and the fit ends with the same weights as one that nobody killed.
 """
 
 import math
@@ -44,6 +47,7 @@ def train(
     budget: Budget,
     progress: Progress,
     name: str,
+    resumes: bool = False,
 ) -> Fit:
     """Train `network` in place; it ends with the averaged weights of its best look.
 
@@ -55,8 +59,11 @@ def train(
         budget: the clock starts the decay at its share of the time, so that it ends in time.
         progress: called after each look.
         name: of the generator, for the messages.
+        resumes: the loss depends on the network and the step alone, so that a fit can go on after a kill.
     """
     import torch
+
+    from leaven.generators.checkpoint import Checkpoint
 
     parameters = [p for p in network.parameters() if p.requires_grad]
     fused = parameters[0].device.type in ("cpu", "cuda")
@@ -71,6 +78,16 @@ def train(
     planned_for: str = "steps"
     losses: list[dict[str, float]] = []
     step = 0
+    kept_state = Checkpoint(budget, {"network": network}, optimizer, {"average": average, "best": best})
+    state = kept_state.load() if resumes else None
+    if state is not None:
+        step, best_score, misses = state["step"], state["best_score"], state["misses"]
+        start, total, planned_for, losses = (
+            state["start"],
+            state["total"],
+            state["planned_for"],
+            state["losses"],
+        )
     while step < total:
         rate = plan.rate * min(1.0, (step + 1) / WARM_UP)
         if step >= start:
@@ -108,6 +125,11 @@ def train(
             if budget.elapsed >= HARD * budget.seconds:
                 planned_for = "clock"
                 break
+        if resumes and kept_state.due:
+            kept_state.save(
+                {"step": step, "best_score": best_score, "misses": misses, "start": start, "total": total,
+                 "planned_for": planned_for, "losses": losses}
+            )  # fmt: skip
     if math.isinf(best_score):
         best = average
     _swap(parameters, best)

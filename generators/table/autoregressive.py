@@ -315,7 +315,6 @@ class Autoregressive(TableGenerator):
         return self
 
     def _drawing(self) -> RowDraw:
-        from leaven.generators.table import any_order_fit
         from leaven.generators.table.any_order_draw import Drawer
 
         if self._drawer is None:

@@ -1,0 +1,266 @@
+"""What the generators that train a network share: parameters, held-out images, batches, memory, files."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from leaven.generators import training
+from leaven.generators.contract import Budget, Fit, Parameters, Progress
+from leaven.generators.image.base import ImageGenerator
+from leaven.generators.precision import half_precision
+from leaven.generators.seeds import derive
+
+WEIGHTS = "network.safetensors"
+HELD_OUT, LEAST_HELD_OUT = (
+    0.1,
+    100,
+)  # share of the images that training is watched with, where there are as many
+MOST_HELD_OUT = 500
+LEAST_BATCH = 4  # images below which a batch that does not fit into memory is not halved
+
+
+class NetworkParameters(Parameters):
+    """Parameters of every network."""
+
+    steps: int = Field(20_000, ge=1, le=10_000_000, description="batches to learn from at most")
+    batch: int = Field(64, ge=LEAST_BATCH, le=4096, description="images in a batch")
+    rate: float = Field(1e-3, gt=0, le=1, description="learning rate")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto: bfloat16 where the processor multiplies it in hardware"
+    )
+
+
+class NetworkGenerator(ImageGenerator):
+    """A generator that is a network. A subclass builds it, and says its loss and how it draws.
+
+    Pixels are -1 to 1 in float tensors (n, channels, height, width). A batch of the fit depends on the seed and the
+    step alone, a batch of the sample on the seed and its number alone.
+    """
+
+    Parameters: ClassVar[type[Parameters]] = NetworkParameters
+    draw_batch: ClassVar[int] = 128  # images that are drawn at once, always as many
+
+    def __init__(self, parameters: Any = None, constraints: Any = ()):
+        super().__init__(parameters, constraints)
+        self.network: nn.Module | None = None
+        self.device = "cpu"
+
+    def to(self, device: str) -> Self:
+        self.device = device
+        if self.network is not None:
+            self.network.to(device)
+        return self
+
+    @abstractmethod
+    def _build(self) -> nn.Module:
+        """The network for `self.shape` and `self.classes`, with random weights."""
+
+    @abstractmethod
+    def _loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of a batch: images (n, c, h, w), labels int64 (n,); `generator` is all that is random in it."""
+
+    @abstractmethod
+    def _draw(self, network: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """An image for each label, (n, c, h, w), values beyond -1 to 1 are cut off."""
+
+    def _learn(
+        self,
+        pixels: np.ndarray,
+        labels: np.ndarray,
+        *,
+        seed: int,
+        budget: Budget,
+        device: str,
+        progress: Progress,
+    ) -> Fit:
+        batch, notes = self.parameters.batch, []
+        while True:
+            try:
+                report = self._train(
+                    pixels, labels, batch, seed=seed, budget=budget, device=device, progress=progress
+                )
+                break
+            except torch.cuda.OutOfMemoryError:
+                if batch // 2 < LEAST_BATCH:
+                    raise
+                batch //= 2
+                torch.cuda.empty_cache()
+                notes.append(f"{2 * batch} images at once did not fit into the GPU's memory; {batch} do")
+        report.notes = [*notes, *report.notes]
+        return report
+
+    def _train(
+        self,
+        pixels: np.ndarray,
+        labels: np.ndarray,
+        batch: int,
+        *,
+        seed: int,
+        budget: Budget,
+        device: str,
+        progress: Progress,
+    ) -> Fit:
+        """Build the network and train it by the house's loop."""
+        with self.computing(device):
+            network = self._fresh(seed)
+            data = Data(pixels, labels, batch, seed, self.device)
+
+            def loss(step: int) -> Tensor:
+                network.train()
+                images, wanted, generator = data.batch(step)
+                with self.cast():
+                    return self._loss(network, images, wanted, generator)
+
+            report = training.train(
+                network,
+                loss,
+                (lambda: self._held_out(network, data)) if data.held_out is not None else None,
+                self._plan(len(data)),
+                budget=budget,
+                progress=progress,
+                name=self.name,
+                resumes=True,
+            )
+            self.network = network.eval()
+        return report
+
+    def _plan(self, images: int) -> training.Plan:
+        """How to train on so many images."""
+        return training.Plan(self.parameters.steps, self.parameters.rate, every=100, patience=8)
+
+    def _fresh(self, seed: int) -> nn.Module:
+        """The network with weights of its seed, on its device."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "weights") % 2**63)
+            network = self._build()
+        return network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def _held_out(self, network: nn.Module, data: "Data") -> float:
+        """The loss on held-out images, with the same noise each time."""
+        assert data.held_out is not None
+        network.eval()
+        total, count = 0.0, 0
+        with torch.no_grad(), self.cast():
+            for number, (images, labels) in enumerate(data.held_batches()):
+                generator = data.generator("held out", number)
+                total += float(self._loss(network, images, labels, generator)) * len(labels)
+                count += len(labels)
+        return total / count
+
+    def _make(self, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        assert self.network is not None
+        made = np.empty((len(labels), *self.shape), dtype=np.uint8)
+        size = self.draw_batch
+        with self.computing(self.device), torch.inference_mode():
+            for number, start in enumerate(range(0, len(labels), size)):
+                wanted = labels[start : start + size]
+                # Always a whole batch: so no row depends on how many are asked for after it.
+                whole = torch.from_numpy(np.resize(wanted, size)).to(self.device)
+                generator = torch.Generator(self.device).manual_seed(derive(seed, number) % 2**63)
+                with self.cast():
+                    images = self._draw(self.network, whole, generator)
+                made[start : start + size] = to_pixels(images[: len(wanted)])
+        return made, None
+
+    @contextmanager
+    def computing(self, device: str) -> Iterator[None]:
+        """On this device, with the fit's threads."""
+        self.device, before = device, torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def cast(self) -> torch.autocast:
+        """Computing in half the bits, where asked for and where it pays."""
+        half = half_precision(self.parameters.precision, self.device)
+        return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=half)
+
+    def _save(self, directory: Path) -> None:
+        from safetensors.torch import save_file
+
+        assert self.network is not None
+        tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
+        save_file(tensors, directory / WEIGHTS)
+
+    def _load(self, directory: Path) -> None:
+        from safetensors.torch import load_file
+
+        self.network = self._build()
+        self.network.load_state_dict(load_file(directory / WEIGHTS))
+        self.network.to(device=self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+class Data:
+    """Train images on the device, in batches of which each depends on the seed and its number alone.
+
+    Where there are enough, a tenth of every class is held out to watch the training with.
+    """
+
+    def __init__(self, pixels: np.ndarray, labels: np.ndarray, batch: int, seed: int, device: str):
+        self.seed, self.device, self.size = seed, device, batch
+        held = np.zeros(len(labels), dtype=bool)
+        if HELD_OUT * len(labels) >= LEAST_HELD_OUT:
+            rng = np.random.default_rng(derive(seed, "held out"))
+            share = min(HELD_OUT, MOST_HELD_OUT / len(labels))
+            for label in np.unique(labels):
+                own = np.flatnonzero(labels == label)
+                held[rng.permutation(own)[: round(share * len(own))]] = True
+        self.pixels = torch.from_numpy(np.ascontiguousarray(pixels[~held])).to(device)
+        self.labels = torch.from_numpy(labels[~held]).to(device)
+        self.held_out = (
+            (torch.from_numpy(pixels[held]).to(device), torch.from_numpy(labels[held]).to(device))
+            if held.any()
+            else None
+        )
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def generator(self, *parts: Any) -> torch.Generator:
+        """Randomness of one purpose."""
+        return torch.Generator(self.device).manual_seed(derive(self.seed, *parts) % 2**63)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor, torch.Generator]:
+        """Images -1 to 1, labels and randomness of a step: every image once before any comes again."""
+        places = np.arange(step * self.size, (step + 1) * self.size)
+        picked = torch.from_numpy(self._at(places)).to(self.device)
+        return scaled(self.pixels[picked]), self.labels[picked], self.generator("step", step)
+
+    def _at(self, places: np.ndarray) -> np.ndarray:
+        """The images at these places of the endless row of epochs, each in an order of its own."""
+        epochs, within = np.divmod(places, len(self))
+        found = np.empty_like(places)
+        for epoch in np.unique(epochs):
+            if epoch != self._epoch:
+                rng = np.random.default_rng(derive(self.seed, "epoch", int(epoch)))
+                self._epoch, self._order = int(epoch), rng.permutation(len(self))
+            found[epochs == epoch] = self._order[within[epochs == epoch]]
+        return found
+
+    def held_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The held-out images, batch by batch."""
+        assert self.held_out is not None
+        pixels, labels = self.held_out
+        for start in range(0, len(labels), self.size):
+            yield scaled(pixels[start : start + self.size]), labels[start : start + self.size]
+
+
+def scaled(pixels: Tensor) -> Tensor:
+    """uint8 (n, h, w, c) -> float32 (n, c, h, w) in -1 to 1."""
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_pixels(images: Tensor) -> np.ndarray:
+    """float (n, c, h, w) in -1 to 1 -> uint8 (n, h, w, c)."""
+    rounded = (images.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    return np.asarray(rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy())
