@@ -125,6 +125,7 @@ class Trials:
                     held_out,
                     fold=fold,
                     role=model.result["role"],
+                    compared=self.baselines[0].result["compared"],
                     repeats=self._repeats(self.parts.result["folds"]),
                     progress=tell,
                 )

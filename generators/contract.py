@@ -17,6 +17,8 @@ from leaven.generators.conditions import Conditions
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 
+SOURCE = "_source_row"  # the column in which an editor says from which train row it started
+
 Progress = Callable[[float, str], None]
 """Called with the share done (0 to 1, NaN when unknown) and a short text."""
 

@@ -3,7 +3,9 @@
 import importlib.util
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -63,7 +65,7 @@ def score(
     while candidates are compared."""
     from leaven.pipelines.quality import utility
 
-    learners = run.kind.learners(run.task, run.recipe.utility.learners)
+    learners = run.kind.learners(run.task, run.recipe.utility.learners, run.device)
     return utility.score_arms(
         run.kind,
         run.schema,
@@ -89,15 +91,24 @@ def baseline(
     repeats: int | None = None,
     progress: Progress = silent,
 ) -> Record:
-    """Score the arms that need no generator: real rows alone, and the classic ways."""
-    from leaven.pipelines.quality.utility import Arm
+    """Score the arms that need no generator: real rows alone, and the classic ways.
+
+    Returns:
+        A record whose result says in `compared` which of them a candidate's rows are added to: the real rows, or,
+        where nobody would do without (`kind.COMPARED`), the best classic way on these held-out rows.
+    """
+    from leaven.pipelines.quality.utility import Arm, by_learner
 
     def make(out: Path) -> dict[str, object]:
         real = run.frame(*train)
-        classic = run.kind.classic_arms(run.task, run.schema, real, [], run.seed("classic", fold))
+        classic = run.kind.classic_arms(run.task, run.schema, real, [], run.seed("classic", fold), run.recipe)
         arms = [Arm("real", [real]), *classic]
-        score(run, arms, real, run.frame(held_out), progress, repeats).save(out / "scores.npz")
-        return {"arms": [arm.name for arm in arms]}
+        scores = score(run, arms, real, run.frame(held_out), progress, repeats)
+        scores.save(out / "scores.npz")
+        values = {name: fmean(of.values()) for name, of in by_learner([scores], run.task).items()}
+        best = max((arm.name for arm in classic), key=lambda name: values[name], default="real")
+        compared = best if run.kind.COMPARED == "classic" else "real"
+        return {"arms": [arm.name for arm in arms], "compared": compared}
 
     inputs = {f"train{n}": stage.file_digest(path) for n, path in enumerate(train)}
     inputs["score"] = stage.file_digest(held_out)
@@ -114,6 +125,7 @@ def assess(
     *,
     fold: int,
     role: str,
+    compared: str = "real",
     repeats: int | None = None,
     progress: Progress = silent,
 ) -> Record:
@@ -121,6 +133,7 @@ def assess(
 
     Args:
         ways: number -> the way and the rows that were made for it, or for a larger amount of which its are the first.
+        compared: the arm that the rows are added to; see `baseline`.
         repeats: seeds of a random learner; the recipe's when left out.
 
     Returns:
@@ -148,7 +161,7 @@ def assess(
             frame = first(run, made.kept, rows, len(real))
             twin = next((arm.name for arm in arms if arm.frames[1].equals(frame)), None)
             if twin is None:
-                arms.append(Arm(str(number), [real, frame]))
+                arms.append(_added(run, compared, real, frame, fold, str(number)))
             else:
                 same[str(number)] = twin
         if arms:
@@ -167,10 +180,21 @@ def assess(
     for number, (_, made) in ways.items():
         inputs |= {f"{number}-{record.stage}": record.digest for record in made.records}
     asked = {str(number): way.model_dump(mode="json") for number, (way, _) in ways.items()}
-    config = {**settings(run), "ways": asked, "fold": fold, "repeats": repeats}
+    config = {**settings(run), "ways": asked, "fold": fold, "compared": compared, "repeats": repeats}
     return stage.run(
         run.work, f"assess-fold{fold}-{candidate.generator}", inputs=inputs, config=config, make=make
     )
+
+
+def _added(run: Run, compared: str, real: pd.DataFrame, synthetic: pd.DataFrame, fold: int, name: str) -> Any:
+    """The arm of synthetic rows added to real ones, in the way of the arm that it is compared with."""
+    from leaven.pipelines.quality.utility import Arm
+
+    if compared == "real":
+        return Arm(name, [real, synthetic])
+    seed = run.seed("classic", fold)
+    classic = run.kind.classic_arms(run.task, run.schema, real, [synthetic], seed, run.recipe)
+    return replace(next(arm for arm in classic if arm.name == compared), name=name)
 
 
 def measure(
@@ -192,14 +216,14 @@ def measure(
                 "seed": seed,
                 "max_rows": max_rows,
             }
-            quality["fidelity"] = run.kind.fidelity(run.schema, run.task, **shared)
-            quality["diversity"] = run.kind.diversity(run.schema, run.task, **shared)
+            quality["fidelity"] = run.kind.fidelity(run.schema, run.task, run.recipe, **shared)
+            quality["diversity"] = run.kind.diversity(run.schema, run.task, run.recipe, **shared)
         if role == "sampler" and min(len(real), len(fresh)) >= LEAST_ROWS:
             seen = max(1, min(max_rows, made.rows_sampled))  # more may have been made than were looked at
             before = Rows(made.sampled, run.schema).frame(max_rows=seen, seed=seed)
             against = {"train": real, "synthetic": before, "held_out": fresh}
             quality["privacy"] = run.kind.privacy(
-                run.schema, run.task, **against, seed=seed, max_rows=max_rows
+                run.schema, run.task, run.recipe, **against, seed=seed, max_rows=max_rows
             )
     return quality
 

@@ -60,7 +60,8 @@ def certify(
         result: dict[str, Any] = {
             "metric": run.task.metric,
             "learners": [
-                learner.name for learner in run.kind.learners(run.task, run.recipe.utility.learners)
+                learner.name
+                for learner in run.kind.learners(run.task, run.recipe.utility.learners, run.device)
             ],
             "repeats": run.recipe.utility.repeats,
             "arms": {name: plain(interval) for name, interval in values.items()},
@@ -103,7 +104,7 @@ def _arms(run: Run, choice: Choice, real: Any, made: Made | None) -> list[Any]:
     from leaven.pipelines.quality.utility import Arm, Duplicate
 
     def classic(extra: list[Any], name: str) -> list[Any]:
-        found = run.kind.classic_arms(run.task, run.schema, real, extra, run.seed("classic"))
+        found = run.kind.classic_arms(run.task, run.schema, real, extra, run.seed("classic"), run.recipe)
         same = [arm for arm in found if arm.name == choice.classic]
         return [replace(same[0], name=name)] if same else []  # with its way to resample, if it has one
 
@@ -156,7 +157,7 @@ def _worth(
         full=run.frame(*real),
         half_synthetic=first(run, half_made.kept, half_made.rows_kept, len(half_rows)),
         score=run.frame(test),
-        learners=run.kind.learners(run.task, run.recipe.utility.learners),
+        learners=run.kind.learners(run.task, run.recipe.utility.learners, run.device),
         repeats=min(run.recipe.utility.repeats, 3),
         seed=run.seed("worth"),
         max_rows=run.recipe.utility.max_rows,

@@ -26,7 +26,7 @@ class Trial(BaseModel):
     plan: Plan
     screen: Screen | None = None  # the recipe's first one where there is none
     folds: int = 0
-    gain: dict[str, float] | None = None  # value, low, high, se of augmented minus real
+    gain: dict[str, float] | None = None  # value, low, high, se of augmented minus what it is compared with
     gates: list[dict[str, Any]] = []
     reason: str | None = None  # why it cannot be chosen
 
@@ -101,7 +101,7 @@ class Choice(BaseModel):
 
 
 def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
-    """Compare all trials with real rows alone.
+    """Compare all trials with real rows alone, or with the classic way that they were added to.
 
     A candidate replaces `none` only if its paired gain is more than one standard error, and only if the
     privacy gates held on validation rows; of several, the one whose gain exceeds its standard error most.
@@ -111,7 +111,8 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     real = [Scores.load(record.path("scores.npz")) for record in baselines]
     values = {name: fmean(of.values()) for name, of in by_learner(real, run.task).items()}
     classic = {name: value for name, value in values.items() if name != "real"}
-    trials = [trial for one in tried for trial in trials_of(run, real, one)]
+    compared = baselines[0].result["compared"] if baselines else "real"
+    trials = [trial for one in tried for trial in trials_of(run, real, one, compared)]
     best, wins = pick(trials)
     return Choice(
         chosen=best if wins else None,
@@ -122,8 +123,8 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     )
 
 
-def trials_of(run: Run, real: list[Any], one: Tried) -> list[Trial]:
-    """A candidate's ways, each with its gain over `real`, the scores of real rows alone by fold."""
+def trials_of(run: Run, real: list[Any], one: Tried, compared: str = "real") -> list[Trial]:
+    """A candidate's ways, each with its gain over the arm `compared` of `real`, the baselines' scores by fold."""
     from leaven.pipelines.quality.utility import Scores
 
     files = [record.paths("scores.npz") for record in one.assessments]
@@ -141,7 +142,7 @@ def trials_of(run: Run, real: list[Any], one: Tried) -> list[Trial]:
             trial.gates = privacy_gates(run, one.assessments[0])
             broken = [gate["gate"] for gate in trial.gates if not gate["passed"]]
             if pairs:
-                trial.gain = _gain_of(run, pairs, str(number))
+                trial.gain = _gain_of(run, pairs, str(number), compared)
             if len(pairs) < sum(str(number) in record.result["ways"] for record in one.assessments):
                 trial.reason = "no row passed the screen"
             elif len(pairs) < len(real):
@@ -152,15 +153,15 @@ def trials_of(run: Run, real: list[Any], one: Tried) -> list[Trial]:
     return found
 
 
-def _gain_of(run: Run, folds: list[Any], arm: str) -> dict[str, float]:
-    """An arm's gain over real rows alone, as reports have it."""
+def _gain_of(run: Run, folds: list[Any], arm: str, compared: str) -> dict[str, float]:
+    """An arm's gain over the one that it is compared with, as reports have it."""
     from leaven.pipelines.quality import bootstrap, repeated
 
     if len(set(repeated.drawings(folds))) > 1:
-        gain = repeated.difference(folds, arm, "real")
+        gain = repeated.difference(folds, arm, compared)
     else:
         draws, seed = run.recipe.utility.draws, run.seed("bootstrap")
-        gain = bootstrap.difference(folds, arm, "real", run.task, draws, seed)
+        gain = bootstrap.difference(folds, arm, compared, run.task, draws, seed)
     return {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
 
 

@@ -45,7 +45,7 @@ def ingest(
         InputError: the source or the recipe is wrong; nothing is left behind.
     """
     kind = kinds.get(recipe.source.kind)
-    inputs = {name: stage.file_digest(path) for name, path in _files(recipe, folder).items()}
+    inputs = _digests(recipe, folder, kind)
     config: dict[str, Any] = {
         "source": recipe.source.model_dump(mode="json", exclude={"path"}),
         "task": recipe.task.model_dump(mode="json"),
@@ -129,27 +129,29 @@ def _readable_as(now: Column, earlier: Column) -> bool:
     return earlier.type == "number" and now.type == "integer"
 
 
-def _files(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """The files that are read.
+def _digests(recipe: Recipe, folder: Path, kind: Any) -> dict[str, str]:
+    """Digest of each source that is read.
 
     Raises:
-        InputError: one is missing or is no file.
+        InputError: one is missing, or nothing that the kind reads.
     """
     named = {
         "source.path": ("rows", recipe.source.path),
         "split.validation_path": ("validation", recipe.split.validation_path),
         "split.test_path": ("test", recipe.split.test_path),
     }
-    files = {}
+    found = {}
     for field, (part, text) in named.items():
         if text is None:
             continue
         path = resolve(text, folder)
-        if not path.is_file():
-            what = "is a folder" if path.is_dir() else "is not there"
-            raise InputError(f"{field}: {path} {what}; expected a file")
-        files[part] = path
-    return files
+        if not path.exists():
+            raise InputError(f"{field}: {path} is not there")
+        try:
+            found[part] = kind.source_digest(path)
+        except InputError as error:
+            raise InputError(f"{field}: {error}") from None
+    return found
 
 
 def load_schema(record: Record) -> Schema:

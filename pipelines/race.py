@@ -30,7 +30,8 @@ def narrow(run: Run, baselines: list[Record], tried: list[Tried], whole: int) ->
     """
     from leaven.pipelines.quality.scores import Scores
 
-    real = [_value(Scores.load(record.path("scores.npz")), "real") for record in baselines]
+    compared = baselines[0].result["compared"]
+    real = [_value(Scores.load(record.path("scores.npz")), compared) for record in baselines]
     gains: dict[tuple[int, int], float] = {}
     for place, one in enumerate(tried):
         if not one.racing or not one.assessments:

@@ -177,7 +177,16 @@ class Screen(_Part):
     copies: bool = Field(True, description="exact copies of train rows that are unique there")
     near_copies: Annotated[float, Field(gt=0, le=1)] | Literal[False] = Field(
         0.01,
-        description="rows this close to a train row: all categories equal, numbers within this share of their spread",
+        description="rows this close to a train row: all categories equal, numbers within this share of their spread; "
+        "images: as close as this share of real images that were held out",
+    )
+    duplicates: bool = Field(True, description="images: those that equal an earlier synthetic one")
+    out_of_distribution: Annotated[float, Field(gt=0, lt=1)] | Literal[False] = Field(
+        0.01,
+        description="images: farther from train than all but this share of real images that were held out",
+    )
+    focus: Literal["late", False] = Field(
+        False, description="images: keep only those of the kind that a classifier learns late"
     )
     label_agreement: Literal["auto"] | Agreement | list[Agreement] = Field(
         "auto",
@@ -213,6 +222,20 @@ class Utility(_Part):
     draws: int = Field(1000, ge=100, le=100_000, description="bootstrap draws for the intervals")
     max_rows: int = Field(100_000, ge=100, description="at most so many rows of each arm train a learner")
     folds: int = Field(5, ge=2, le=20, description="folds where validation is small (under 1,000 rows)")
+    classic: dict[str, Any] | None = Field(
+        None,
+        description="images: your own augmentation, as albumentations.to_dict gives it, to be beaten as well",
+    )
+
+
+class Quality(_Part):
+    """How synthetic and real rows are compared."""
+
+    extractor: str | None = Field(
+        None,
+        description="images: the features in which they are compared: torchvision:NAME, a TorchScript file, or "
+        "module:factory; a classifier trained on train when left out",
+    )
 
 
 class BudgetPart(_Part):
@@ -263,6 +286,7 @@ class Recipe(_Part):
     amount: Amount = Field(default_factory=Amount)  # type: ignore[arg-type]
     screen: Screen = Field(default_factory=Screen)  # type: ignore[arg-type]
     utility: Utility = Field(default_factory=Utility)  # type: ignore[arg-type]
+    quality: Quality = Field(default_factory=Quality)  # type: ignore[arg-type]
     budget: BudgetPart = Field(default_factory=BudgetPart)  # type: ignore[arg-type]
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="cuda when there is one; `cuda` demands it"

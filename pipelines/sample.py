@@ -2,11 +2,12 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaven.generators.contract import Generator
+from leaven.generators.contract import SOURCE, Generator
 from leaven.generators.rows import to_arrow
 from leaven.generators.seeds import derive
 from leaven.pipelines import stage
@@ -16,7 +17,7 @@ from leaven.pipelines.recipe import Candidate
 from leaven.pipelines.run import Run
 from leaven.pipelines.stage import Record
 
-COLUMNS = (("_generator", pa.string()), ("_source_row", pa.int64()), ("_seed", pa.int64()))
+COLUMNS = (("_generator", pa.string()), (SOURCE, pa.int64()), ("_seed", pa.int64()))
 
 
 def sample(run: Run, candidate: Candidate, model: Record, plan: Plan, shard: Shard, *, part: str) -> Record:
@@ -33,9 +34,8 @@ def sample(run: Run, candidate: Candidate, model: Record, plan: Plan, shard: Sha
         ).to(run.device)
         frame = generator.sample(shard.rows, seed=seed, conditions=shard.conditions, offset=shard.offset)
         assert generator.schema is not None
-        pq.write_table(
-            marked(to_arrow(frame, generator.schema), candidate.generator, seed), out / "rows.parquet"
-        )
+        table = marked(to_arrow(frame, generator.schema), candidate.generator, seed, frame.get(SOURCE))
+        pq.write_table(table, out / "rows.parquet")
         return {"rows": len(frame)}
 
     config = {
@@ -48,11 +48,15 @@ def sample(run: Run, candidate: Candidate, model: Record, plan: Plan, shard: Sha
     return stage.run(run.work, name, inputs={"model": model.digest}, config=config, make=make)
 
 
-def marked(table: pa.Table, generator: str, seed: int) -> pa.Table:
-    """The rows with the three columns that say where a synthetic row comes from."""
-    values = {"_generator": generator, "_source_row": None, "_seed": seed}
+def marked(table: pa.Table, generator: str, seed: int, sources: Any = None) -> pa.Table:
+    """The rows with the three columns that say where a synthetic row comes from.
+
+    `sources`: the train row that each row started from, where an editor made it.
+    """
+    values = {"_generator": generator, SOURCE: None, "_seed": seed}
     for name, kind in COLUMNS:
-        table = table.append_column(name, pa.array([values[name]] * table.num_rows, kind))
+        given = sources if name == SOURCE and sources is not None else [values[name]] * table.num_rows
+        table = table.append_column(name, pa.array(given, kind))
     return table
 
 

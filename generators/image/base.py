@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from leaven.generators.conditions import Conditions
-from leaven.generators.contract import Budget, Fit, Generator, Progress, silent
+from leaven.generators.contract import SOURCE, Budget, Fit, Generator, Progress, silent
 from leaven.generators.errors import ConditionError, FitError
 from leaven.generators.image.pixels import image_column, to_array, to_column
 from leaven.generators.rows import Rows
@@ -17,7 +17,6 @@ from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 
 STATE = "generator.json"
-SOURCE = "_source_row"  # the train row that an editor started from
 
 
 class ImageGenerator(Generator):

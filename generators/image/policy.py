@@ -124,6 +124,24 @@ def pipeline(serialised: dict[str, Any] | None = None, flip: bool = False) -> An
     return A.Compose([*([A.HorizontalFlip(p=0.5)] if flip else []), one])
 
 
+class Redraw:
+    """Changes a batch of images for a classifier that is being trained: one seed for the whole batch, which is several
+    times quicker than one for each image."""
+
+    def __init__(self, serialised: dict[str, Any] | None = None, flip: bool = False):
+        self.serialised, self.flip = serialised, flip
+
+    @functools.cached_property
+    def transform(self) -> Any:
+        """The pipeline."""
+        return pipeline(self.serialised, self.flip)
+
+    def __call__(self, pixels: np.ndarray, seed: int) -> np.ndarray:
+        """uint8 (n, height, width, channels) -> the same shape."""
+        self.transform.set_random_seed(seed % 2**32)
+        return np.stack([_applied(self.transform, image) for image in pixels])
+
+
 def changed(transform: Any, pixels: np.ndarray, seed: int) -> np.ndarray:
     """An image changed under a seed of its own, uint8 of the same shape.
 
@@ -132,6 +150,10 @@ def changed(transform: Any, pixels: np.ndarray, seed: int) -> np.ndarray:
     """
 
     transform.set_random_seed(seed % 2**32)
+    return _applied(transform, pixels)
+
+
+def _applied(transform: Any, pixels: np.ndarray) -> np.ndarray:
     try:
         made = transform(image=pixels)["image"]
     except Exception as error:

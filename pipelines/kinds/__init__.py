@@ -5,7 +5,7 @@ from types import ModuleType
 
 from leaven.generators.errors import InputError
 
-_KINDS = {"table": "leaven.pipelines.kinds.table.kind"}
+_KINDS = {"table": "leaven.pipelines.kinds.table.kind", "image": "leaven.pipelines.kinds.image.kind"}
 
 
 def get(name: str) -> ModuleType:

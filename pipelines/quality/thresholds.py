@@ -47,6 +47,20 @@ def tune(metric: str, labels: np.ndarray, probabilities: np.ndarray, positive: i
     return np.exp(np.median(found, axis=0))
 
 
+def for_shares(metric: str, shares: np.ndarray) -> np.ndarray:
+    """Weights (classes,) for probabilities of a classifier that learned from every class equally often.
+
+    Args:
+        metric: one of `metrics.DECISIONS`.
+        shares: of the classes among the real rows, (classes,).
+    """
+    known = np.maximum(shares, SMALLEST)
+    if metric == "balanced_accuracy":
+        return np.ones(len(shares))
+    # F1 lies between the two: a rare class counts as much as a frequent one, but false alarms count too.
+    return known if metric == "accuracy" else np.sqrt(known)
+
+
 def decide(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The decided class codes (rows,)."""
     return np.argmax(np.log(np.clip(probabilities, SMALLEST, None)) + np.log(weights), axis=1)

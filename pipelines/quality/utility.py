@@ -35,12 +35,14 @@ class Arm:
         class_weight: weigh classes equally.
         resample: `resample(rows, seed)` makes further rows out of the arm's rows (oversampling, SMOTE). A function,
             not rows: while thresholds are tuned it gets each fold's rows, and makes none of a held-out row.
+        redraw: changes what a network is shown, anew for every batch (albumentations for images).
     """
 
     name: str
     frames: list[pd.DataFrame]
     class_weight: bool = False
     resample: Resample | None = None
+    redraw: Any = None
 
 
 def score_arms(
@@ -80,7 +82,8 @@ def score_arms(
     """
     metrics.check(task)
     features = kind.features(schema, task, reference)
-    workshop = _Workshop(features, task, reference, seed, max_rows)
+    tunes = task.metric in metrics.DECISIONS and not all(learner.even for learner in learners)
+    workshop = _Workshop(features, task, reference, seed, max_rows, tunes)
     labels = features.labels(score)
     known = _labelled(labels)
     held_out = score[known].reset_index(drop=True)
@@ -111,18 +114,21 @@ def score_arms(
 class _Training:
     """An arm's rows, ready for learners, and, where thresholds are tuned, those of each fold."""
 
-    matrices: dict[str, Any]
+    matrix: Callable[[str], Any]
     labels: np.ndarray
     weight: np.ndarray | None
+    redraw: Any
     folds: list["_Training"]
 
 
 class _Workshop:
     """Makes training sets out of arms and outputs out of training sets; keeps what arms share."""
 
-    def __init__(self, features: Any, task: Task, reference: pd.DataFrame, seed: int, max_rows: int):
+    def __init__(
+        self, features: Any, task: Task, reference: pd.DataFrame, seed: int, max_rows: int, tunes: bool
+    ):
         self.features, self.task, self.seed, self.max_rows = features, task, seed, max_rows
-        self.tunes = task.metric in metrics.DECISIONS
+        self.tunes = tunes
         self.reference = reference
         real = self._labelled_rows(reference)
         self.real = self._thinned(real, max(max_rows // 2, 1), "real")
@@ -159,8 +165,12 @@ class _Workshop:
         if self.task.type == "regression":
             return said[:, None]
         positive = metrics.positive_index(self.task)
-        if not self.tunes:
+        if self.task.metric not in metrics.DECISIONS:
             return said if said.shape[1] > 2 else said[:, [positive]]
+        if learner.even:
+            shares = np.bincount(self.real_labels, minlength=said.shape[1]) / len(self.real)
+            weights = thresholds.for_shares(self.task.metric, shares)
+            return thresholds.decide(said, weights)[:, None].astype(np.int32)
         unseen = np.zeros((len(self.real), said.shape[1]))
         real = self._matrix(self.real, learner.uses)
         for fold, part in enumerate(training.folds):
@@ -175,8 +185,9 @@ class _Workshop:
         self, training: _Training, learner: Any, asked: Any, seed: int, threads: int
     ) -> np.ndarray:
         if len(training.labels):
-            matrix = training.matrices[learner.uses]()
-            return learner.fit_predict(matrix, training.labels, training.weight, asked, seed, threads)
+            matrix = training.matrix(learner.uses)
+            more = {"redraw": training.redraw} if training.redraw is not None and learner.even else {}
+            return learner.fit_predict(matrix, training.labels, training.weight, asked, seed, threads, **more)
         # Nothing to learn from: what is known without a classifier.
         rows = asked.shape[0]
         if self.task.type == "regression":
@@ -198,20 +209,17 @@ class _Workshop:
         )
         together = np.concatenate(labels) if labels else np.empty(0, int)
 
-        def matrix(uses: str) -> Callable[[], Any]:
-            def stacked() -> Any:
-                pieces = []
-                for part, keep in zip(parts, kept, strict=True):
-                    whole = self._matrix(part, uses)
-                    pieces.append(whole if keep is None else whole[keep])
-                if made is not None and len(made):
-                    pieces.append(self.features.matrix(made, uses))
-                return _stack(pieces)
-
-            return stacked
+        def matrix(uses: str) -> Any:
+            pieces = []
+            for part, keep in zip(parts, kept, strict=True):
+                whole = self._matrix(part, uses)
+                pieces.append(whole if keep is None else whole[keep])
+            if made is not None and len(made):
+                pieces.append(self.features.matrix(made, uses))
+            return _stack(pieces)
 
         weight = _equal_classes(together) if arm.class_weight and self.task.type == "classification" else None
-        return _Training({uses: matrix(uses) for uses in ("linear", "tree")}, together, weight, [])
+        return _Training(matrix, together, weight, arm.redraw, [])
 
     def _matrix(self, frame: pd.DataFrame, uses: str) -> Any:
         """The frame's matrix, made once: arms share frames."""

@@ -1,5 +1,7 @@
 """Where labelled images come from: a folder per class, Parquet, CSV of path and label, npz. Read one after another."""
 
+import contextlib
+import hashlib
 import json
 import os
 import zipfile
@@ -18,6 +20,7 @@ from leaven.pipelines.kinds.image.decode import MOST_PIXELS
 from leaven.pipelines.recipe_errors import nearest
 
 PATHS, IMAGES = ("path", "file_name", "file", "image"), ("image", "img", "picture")
+TEXTS = (".csv", ".tsv", ".txt")
 _SKIPPED = ("thumbs.db", "desktop.ini")
 _MOST_BYTES = 4 * MOST_PIXELS  # of a file
 
@@ -70,12 +73,59 @@ def open_images(path: Path, target: str, field: str) -> Images:
         return Parquet(path, target)
     if start[:2] == b"PK" and path.suffix == ".npz":
         return Npz(path, target)
-    if path.suffix in (".csv", ".tsv", ".txt"):
+    if path.suffix in TEXTS:
         return Csv(path, target)
     raise InputError(
         f"{field}: {path.name} is no source of images; expected a folder per class, Parquet, CSV of path and label, "
         "or npz with x and y"
     )
+
+
+def digest(path: Path) -> str:
+    """Digest of a source: of a file's bytes; of the names, sizes and times of a folder's files, or of those that a CSV
+    file names."""
+    total, named = hashlib.sha256(), []
+    if path.is_dir():
+        named = sorted(Path(place, name) for place, _, files in os.walk(path) for name in files)
+    else:
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+        if path.suffix in TEXTS:
+            named = [path.parent / text for text in _paths_in(path)]
+    for place in named:
+        with contextlib.suppress(OSError):
+            seen = place.stat()
+            total.update(f"{place}\0{seen.st_size}\0{seen.st_mtime_ns}\n".encode())
+    return total.hexdigest()
+
+
+def _paths_in(path: Path) -> list[str]:
+    """The paths that a CSV file names; none where it has no such column, which is told when it is read."""
+    try:
+        table = pacsv.read_csv(path, parse_options=_delimited(path))
+    except (pa.ArrowInvalid, OSError):
+        return []
+    column = next((name for name in PATHS if name in table.column_names), None)
+    return [str(text) for text in table.column(column).to_pylist() if text] if column else []
+
+
+def _delimited(path: Path) -> pacsv.ParseOptions:
+    return pacsv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
+
+
+def guess_targets(path: Path) -> list[tuple[str, str]]:
+    """What may be the label, likeliest first, with the reason; of a folder, its folders' names."""
+    if path.is_dir():
+        return [("label", "the folders' names")]
+    if path.suffix == ".npz":
+        return [("label", "y in the file")]
+    try:
+        names = pq.read_schema(path).names if path.suffix == ".parquet" else pacsv.read_csv(path).column_names
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path.name}: cannot be read: {error}") from None
+    others = [name for name in names if name not in (*PATHS, *IMAGES)]
+    usual = [name for name in ("label", "class", "target", "y") if name in others]
+    return [(name, "by its name") for name in usual] or [(name, "") for name in others[:1]]
 
 
 def _read(path: Path) -> bytes | str:
@@ -161,10 +211,9 @@ class Csv:
         self.path = path
         self.notes: list[str] = []
         try:
-            delimiter = "\t" if path.suffix == ".tsv" else ","
             table = pacsv.read_csv(
                 path,
-                parse_options=pacsv.ParseOptions(delimiter=delimiter),
+                parse_options=_delimited(path),
                 convert_options=pacsv.ConvertOptions(strings_can_be_null=True),
             )
         except (pa.ArrowInvalid, OSError) as error:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from leaven.generators.errors import InputError
 from leaven.generators.schema import Schema
-from leaven.pipelines.recipe import LEVELS, Candidate
+from leaven.pipelines.recipe import LEVELS, Candidate, Recipe
 from leaven.pipelines.task import Task
 
 
@@ -80,15 +81,27 @@ def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:
     return Features(schema, task).fit(reference)
 
 
-def learners(task: Task, names: Sequence[str] | None = None) -> list[Any]:
-    """The classifiers (or regressors) that measure lift."""
+def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu") -> list[Any]:
+    """The classifiers (or regressors) that measure lift. They compute on the processor, whatever the device."""
     from leaven.pipelines.kinds.table.learners import learners as make
 
     return make(task, list(names) if names is not None else None)
 
 
+COMPARED = "real"  # what a candidate's rows are added to while candidates are compared
+
+
+def source_digest(path: Path) -> str:
+    """Digest of a source: of its file."""
+    from leaven.pipelines.stage import file_digest
+
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; expected a file")
+    return file_digest(path)
+
+
 def classic_arms(
-    task: Task, schema: Schema, real: pd.DataFrame, extra: list[pd.DataFrame], seed: int
+    task: Task, schema: Schema, real: pd.DataFrame, extra: list[pd.DataFrame], seed: int, recipe: Recipe
 ) -> list[Any]:
     """The cheap ways that must be beaten, on real rows plus `extra` ones."""
     from leaven.pipelines.kinds.table.classic import classic_arms as make
@@ -103,21 +116,21 @@ def screens(*args: Any, **options: Any) -> Any:
     return make(*args, **options)
 
 
-def fidelity(schema: Schema, task: Task, **rows: Any) -> dict[str, dict[str, Any]]:
+def fidelity(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
     """How alike synthetic and real rows are; see `quality.fidelity.measure`."""
     from leaven.pipelines.quality.fidelity import measure
 
     return measure(schema, task, **rows)
 
 
-def diversity(schema: Schema, task: Task, **rows: Any) -> dict[str, dict[str, Any]]:
+def diversity(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
     """How much of the real rows' variety is there; see `quality.diversity.measure`."""
     from leaven.pipelines.quality.diversity import measure
 
     return measure(schema, task, **rows)
 
 
-def privacy(schema: Schema, task: Task, **rows: Any) -> dict[str, dict[str, Any]]:
+def privacy(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
     """What attacks learn of train rows; see `quality.privacy.measure`."""
     from leaven.pipelines.quality.privacy import measure
 

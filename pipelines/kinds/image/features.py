@@ -1,0 +1,46 @@
+"""Images as classifiers take them: pixels for networks, one flat row of numbers for a user's own estimator."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from leaven.generators.image.pixels import image_column, to_array
+from leaven.generators.schema import Schema
+from leaven.pipelines.task import Task
+
+
+class Features:
+    """Turns rows into arrays. Nothing is learned: pixels are what they are."""
+
+    def __init__(self, schema: Schema, task: Task):
+        self.task, self.column = task, image_column(schema)
+
+    def pixels(self, frame: pd.DataFrame) -> np.ndarray:
+        """uint8 (rows, height, width, channels)."""
+        assert self.column.shape is not None
+        return to_array(frame[self.column.name], self.column.shape)
+
+    def matrix(self, frame: pd.DataFrame, uses: str) -> np.ndarray:
+        """`pixels`: uint8 (rows, height, width, channels); anything else: float32 (rows, pixels) in 0 to 1."""
+        pixels = self.pixels(frame)
+        return pixels if uses == "pixels" else pixels.reshape(len(pixels), -1).astype(np.float32) / 255
+
+    def labels(self, frame: pd.DataFrame) -> np.ndarray:
+        """Codes int64 (rows,) in the order of `task.classes`, -1 for any other label."""
+        place = {label: code for code, label in enumerate(self.task.classes)}
+        codes, distinct = pd.factorize(frame[self.task.target])  # missing is -1
+        by_code = np.array([place.get(str(value), -1) for value in distinct] + [-1], dtype=np.int64)
+        return by_code[codes]
+
+    def keys(self, frame: pd.DataFrame) -> np.ndarray:
+        """A number per row, uint64 (rows,), equal for images that are equal in pixels and label."""
+        pixels, labels = self.pixels(frame), self.labels(frame)
+        found: list[Any] = [
+            hashlib.blake2b(
+                image.tobytes() + int(label).to_bytes(8, "little", signed=True), digest_size=8
+            ).digest()
+            for image, label in zip(pixels, labels, strict=True)
+        ]
+        return np.frombuffer(b"".join(found), dtype=np.uint64)

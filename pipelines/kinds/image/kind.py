@@ -1,0 +1,130 @@
+"""Images: everything that stages ask of this kind. Each function imports what it needs when it is called."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leaven.generators.errors import InputError
+from leaven.generators.schema import Schema
+from leaven.pipelines.recipe import Candidate, Recipe
+from leaven.pipelines.task import Task
+
+
+def read(*args: Any, **options: Any) -> Any:
+    """Source -> Parquet of pixels; see `reader.read`."""
+    from leaven.pipelines.kinds.image import reader
+
+    return reader.read(*args, **options)
+
+
+def read_like(*args: Any, **options: Any) -> pd.DataFrame:
+    """Images have no cells to be filled in."""
+    raise InputError("--like: is for tables; an image has no missing cells to fill in")
+
+
+def source_digest(path: Path) -> str:
+    """Digest of a source: of its file, or of the names, sizes and times of what lies in a folder."""
+    from leaven.pipelines.kinds.image.sources import digest
+
+    return digest(path)
+
+
+def guess_targets(path: Path) -> list[tuple[str, str]]:
+    """What may be the label of a source, likeliest first, with the reason."""
+    from leaven.pipelines.kinds.image.sources import guess_targets as guess
+
+    return guess(path)
+
+
+def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
+    """The generators that `auto` tries, cheap ones first."""
+    return [Candidate(generator=name) for name in ("vae", "diffusion")]
+
+
+def usual_levels(generator: str) -> tuple[Any, ...]:
+    """The levels of the label screen that `auto` tries; a changed train image keeps its label."""
+    return (False,) if generator == "policy" else ("mild",)
+
+
+def usual_ratio(generator: str, rows: int) -> float:
+    """Synthetic images for each real one where the recipe names no amount."""
+    return 1.0
+
+
+def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:
+    """Rows as arrays of pixels."""
+    from leaven.pipelines.kinds.image.features import Features
+
+    return Features(schema, task)
+
+
+def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu") -> list[Any]:
+    """The classifiers that measure lift."""
+    from leaven.pipelines.kinds.image.learners import learners as make
+
+    return make(task, list(names) if names is not None else None, device)
+
+
+COMPARED = "classic"  # nobody trains on images without augmentation: what helps must help on top of it
+
+
+def classic_arms(
+    task: Task, schema: Schema, real: pd.DataFrame, extra: list[pd.DataFrame], seed: int, recipe: Recipe
+) -> list[Any]:
+    """The cheap ways that must be beaten, on real rows plus `extra` ones."""
+    from leaven.pipelines.kinds.image.classic import classic_arms as make
+
+    return make(task, schema, real, extra, seed, recipe.utility.classic)
+
+
+def screens(*args: Any, **options: Any) -> Any:
+    """The screens for synthetic images, fitted on train; see `screens.make`."""
+    from leaven.pipelines.kinds.image.screens import make
+
+    return make(*args, **options)
+
+
+def fidelity(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
+    """How alike synthetic and real images are; see `quality.images.fidelity.measure`."""
+    from leaven.pipelines.quality.images.fidelity import measure
+
+    return measure(schema, task, extractor=_extractor(schema, task, recipe, rows["train"]), **rows)
+
+
+def diversity(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
+    """How much of the real images' variety is there; see `quality.images.diversity.measure`."""
+    from leaven.pipelines.quality.images.diversity import measure
+
+    return measure(schema, task, extractor=_extractor(schema, task, recipe, rows["train"]), **rows)
+
+
+def privacy(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
+    """What attacks learn of train images; see `quality.images.privacy.measure`."""
+    from leaven.pipelines.quality.images.privacy import measure
+
+    return measure(schema, task, extractor=_extractor(schema, task, recipe, rows["train"]), **rows)
+
+
+def _extractor(schema: Schema, task: Task, recipe: Recipe, train: pd.DataFrame) -> Any:
+    """The features in which images are compared: those of a classifier of train, or what the recipe names."""
+    from leaven.pipelines.kinds.image import extractor
+
+    if recipe.quality.extractor is not None:
+        return extractor.named(recipe.quality.extractor)
+    return extractor.trained(schema, task, train, threads=recipe.threads)
+
+
+def panels(schema: Schema, task: Task, **rows: Any) -> dict[str, Any]:
+    """What the report draws of the images; see `panels.panels`."""
+    from leaven.pipelines.kinds.image.panels import panels as make
+
+    return make(schema=schema, task=task, **rows)
+
+
+def load_frame(paths: Sequence[Path], schema: Schema) -> pd.DataFrame:
+    """Rows of Parquet files as a data frame."""
+    from leaven.generators.rows import Rows
+
+    return Rows(list(paths), schema).frame()
