@@ -21,7 +21,6 @@ from peers import child, venvs
 from leaven.generators.contract import silent
 from leaven.generators.errors import ConditionError
 from leaven.generators.rows import to_arrow
-from leaven.pipelines import kinds
 from leaven.pipelines.amounts import plans
 from leaven.pipelines.assess import class_counts, first, score
 from leaven.pipelines.choose import Choice, Trial, Tried, choose
@@ -163,8 +162,8 @@ class _Bench:
         self.arms["duplicates"] = Arm(
             "duplicates", [self.frame], resample=Duplicate(*[self.frame] * 2, self.run.task)
         )
-        for arm in kinds.get("table").classic_arms(
-            self.run.task, self.run.schema, self.frame, [], self.run.seed("classic")
+        for arm in self.run.kind.classic_arms(
+            self.run.task, self.run.schema, self.frame, [], self.run.seed("classic"), self.run.recipe
         ):
             self.arms[f"classic: {arm.name}"] = replace(arm, name=f"classic: {arm.name}")
 

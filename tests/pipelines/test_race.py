@@ -34,7 +34,9 @@ def record(folder: Path, name: str, arms: dict[str, float], quality: Any = GOOD)
     scores.save(path)
     ways = {arm: {} for arm in arms}
     return SimpleNamespace(
-        path=lambda _: path, paths=lambda _: [path], result={"quality": quality, "ways": ways}
+        path=lambda _: path,
+        paths=lambda _: [path],
+        result={"quality": quality, "ways": ways, "compared": "real"},
     )
 
 
