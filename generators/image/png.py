@@ -29,6 +29,11 @@ def encode(pixels: np.ndarray, text: str | None = None) -> bytes:
     return out.getvalue()
 
 
+def origin(generator: str, seed: int | None) -> str:
+    """The text of a synthetic image's file."""
+    return f"synthetic; generator={generator}" + ("" if seed is None else f"; seed={seed}")
+
+
 def flat(pixels: np.ndarray) -> np.ndarray:
     """Images (..., height, width, channels) as Pillow has them: without the last axis where they are grey."""
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
