@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leaven.flows.sample_more import check_out, first_new_row, whole_file
+from leaven.flows.sample_more import check_out, first_new_row, whole
 from leaven.generators.contract import Progress, silent
 from leaven.generators.errors import ConditionError, InputError
 
@@ -41,7 +41,7 @@ def sample_like(
     from leaven.pipelines.recipe import Source
     from leaven.pipelines.sample import shard_seed
 
-    check_out(out)
+    check_out(out, version)
     if copies < 1:
         raise InputError(f"--copies {copies}: at least 1 is needed")
     source = Source.model_validate(version.manifest["recipe"]["source"])
@@ -51,14 +51,14 @@ def sample_like(
     generator = version.generator()
     offset = first_new_row(version)
     filled: dict[str, int] = {}
-    with whole_file(out, version) as write:
+    with whole(out, version) as write:
         for copy in range(copies):
             one = shard_seed(version.name, version.id, seed, copy)
             try:
                 made = generator.complete(frame, seed=one, offset=offset + copy * len(frame))
             except ConditionError as error:
                 raise ConditionError(f"{like.name} {error}") from error
-            write(made)
+            write(made, one)
             for name in made.columns:
                 before = frame[name].notna().sum() if name in frame else 0
                 filled[name] = filled.get(name, 0) + int(made[name].notna().sum() - before)

@@ -1,10 +1,10 @@
-"""`leaven sample`: more rows on demand from a released generator, straight into one file."""
+"""`leaven sample`: more rows on demand from a released generator, straight into one file or folder."""
 
 import contextlib
-import os
+import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,11 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.errors import InputError, LeavenError, StoreError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from leaven.pipelines.version import Version
 
-FORMATS = (".parquet", ".csv")
+Write = Callable[["DataFrame", int], None]
 LEAST_YIELD = 0.02  # below it, the rows asked for are not chased any further
 PATIENCE = 5  # shards over which the yield is judged
 
@@ -26,12 +28,13 @@ def sample_more(
     *,
     where: Sequence[str] = (),
     seed: int = 0,
-    shard_rows: int = 50_000,
+    shard_rows: int | None = None,
     screened: bool = True,
     threads: int = 2,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Write `rows` new rows to `out`, a Parquet or CSV file, which appears only when it is whole.
+    """Write `rows` new rows to `out`, which appears only when it is whole: a Parquet or CSV file, or, of images, a
+    Parquet file or a folder with a folder for each class.
 
     Shards are made and written one by one, so memory does not grow with `rows`. They pass the same screens as
     the released rows did, against the version's real rows; what is rejected is made up for.
@@ -54,18 +57,19 @@ def sample_more(
     from leaven.generators import conditions
     from leaven.pipelines.sample import shard_seed
 
-    check_out(out)
+    check_out(out, version)
     if rows < 1:
         raise InputError(f"--rows {rows}: at least 1 is needed")
     asked = conditions.parse(where, version.schema)
     generator = version.generator()
     why = _screens(version, threads) if screened else None
     written, offset = 0, first_new_row(version)
+    at_once = shard_rows or version.layout.shard_rows
     rejected: Counter[str] = Counter()
     yields: list[float] = []
-    with whole_file(out, version) as write:
+    with whole(out, version) as write:
         while written < rows:
-            count = min(rows - written, shard_rows)
+            count = min(rows - written, at_once)
             one = shard_seed(version.name, version.id, seed, len(yields))
             frame = generator.sample(count, seed=one, conditions=asked, offset=offset)
             offset += count
@@ -73,7 +77,7 @@ def sample_more(
                 reasons = why(frame)
                 rejected.update(reasons[reasons != ""])
                 frame = frame[reasons == ""]
-            write(frame)
+            write(frame, one)
             written += len(frame)
             yields.append(len(frame) / count)
             if len(yields) >= PATIENCE and sum(yields[-PATIENCE:]) < PATIENCE * LEAST_YIELD:
@@ -86,16 +90,23 @@ def sample_more(
     return {"rows": written, "sampled": written + rejected.total(), "rejected": dict(rejected)}
 
 
-def check_out(out: Path) -> None:
+def check_out(out: Path, version: "Version") -> None:
     """Refuse what cannot be written, before anything is made.
 
     Raises:
-        InputError: `out` is of another format, a folder, or in a folder that is missing.
+        InputError: `out` is of another format, a folder that is no place for the rows, or in one that is missing.
     """
-    if out.suffix.lower() not in FORMATS:
-        raise InputError(f"--out {out}: expected a file that ends in {' or '.join(FORMATS)}")
-    if out.is_dir() or not out.resolve().parent.is_dir():
-        raise InputError(f"--out {out}: {'is a folder' if out.is_dir() else 'its folder does not exist'}")
+    formats = version.layout.formats
+    if out.suffix.lower() not in formats:
+        told = [f"a file that ends in {' or '.join(suffix for suffix in formats if suffix)}"]
+        told += ["a folder"] if "" in formats else []
+        raise InputError(f"--out {out}: expected {' or '.join(told)}")
+    if out.suffix and out.is_dir():
+        raise InputError(f"--out {out}: is a folder")
+    if not out.suffix and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out}: is there already; expected a new or an empty folder")
+    if not out.resolve().parent.is_dir():
+        raise InputError(f"--out {out}: its folder does not exist")
 
 
 def first_new_row(version: "Version") -> int:
@@ -124,34 +135,46 @@ def _screens(version: "Version", threads: int) -> Any:
 
 
 @contextlib.contextmanager
-def whole_file(out: Path, version: "Version") -> Iterator[Any]:
-    """A function that appends frames; the file takes its name at the end, if all went well."""
+def whole(out: Path, version: "Version") -> Iterator[Write]:
+    """A function that appends frames, each with its seed; `out` takes its name at the end, if all went well."""
+    target = out.resolve()
+    temporary = None
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        made = temporary / target.name
+        with _writer(made, version) as write:
+            yield write
+        if target.is_dir():
+            target.rmdir()
+        made.replace(target)
+    except OSError as error:
+        raise StoreError(f"--out {out}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _writer(path: Path, version: "Version") -> Iterator[Write]:
     import pyarrow.csv
     import pyarrow.parquet
 
     from leaven.generators.rows import to_arrow
 
-    target, schema = out.resolve(), version.schema
-    temporary = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
-        kind: Any = (
-            pyarrow.csv.CSVWriter if target.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
-        )
-        with kind(temporary, schema.arrow()) as writer:
-            yield lambda frame: writer.write_table(to_arrow(frame, schema))
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    except OSError as error:
-        raise StoreError(f"--out {out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    schema, layout = version.schema, version.layout
+    generator = str(version.manifest["generator"]["generator"])
+    if not path.suffix:
+        path.mkdir()
+        folder = layout.folder(path, version.task.classes)
+        yield lambda frame, seed: folder.write(frame, (generator, seed))
+        return
+    kind: Any = pyarrow.csv.CSVWriter if path.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
+    with kind(path, layout.schema(schema.arrow())) as writer:
 
+        def write(frame: "DataFrame", seed: int) -> None:
+            rows = to_arrow(frame, schema)
+            for start in range(0, len(rows), layout.group_rows):
+                part = rows.slice(start, layout.group_rows)
+                writer.write_table(layout.table(part, (generator, seed)))
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        yield write

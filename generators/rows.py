@@ -14,14 +14,24 @@ from leaven.generators.schema import Schema
 def to_frame(table: pa.Table, schema: Schema) -> pd.DataFrame:
     """Arrow table -> data frame with the house's types, columns of `schema` that the table has.
 
-    number float64 (missing NaN), integer Int64, boolean boolean, date datetime64[us], image Arrow's binary, and object
-    with None for category, text and string identifiers.
+    number float64 (missing NaN), integer Int64, boolean boolean, date datetime64[us], image Arrow's binary of pixels
+    (also where the table has PNG files, as in a version), and object with None for category, text and string
+    identifiers.
+
+    Raises:
+        InputError: a PNG file of another size, or one that cannot be read.
     """
     columns = {}
     for column in schema:
         if column.name not in table.column_names:
             continue
-        values = table.column(column.name).combine_chunks().cast(column.arrow)
+        values = table.column(column.name)
+        if column.shape is not None and pa.types.is_struct(values.type):  # PNG files, as in a version
+            from leaven.generators.image.png import to_pixels
+
+            values = to_pixels(values, column.shape)
+        else:
+            values = values.combine_chunks().cast(column.arrow)
         if column.arrow == pa.int64():
             series = values.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
         elif column.arrow == pa.bool_():
@@ -60,6 +70,7 @@ class Rows:
         return self._dataset().count_rows()
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows as they are stored: images are pixels in a run, PNG files in a version."""
         return self._dataset().to_table(columns=list(columns or self.schema.names))
 
     def frame(self, max_rows: int | None = None, seed: int = 0) -> pd.DataFrame:
@@ -78,7 +89,7 @@ class Rows:
         return to_frame(pa.concat_tables(parts), self.schema)
 
     def batches(self, batch_rows: int = 65536, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The rows as Arrow tables of at most `batch_rows` rows: memory does not grow with the file."""
+        """The rows as they are stored, in tables of at most `batch_rows` rows: memory does not grow with the file."""
         asked = list(columns or self.schema.names)
         for batch in self._dataset().to_batches(columns=asked, batch_size=batch_rows):
             if batch.num_rows:

@@ -61,7 +61,7 @@ def sample(
         version: its id; the latest released one when left out.
         store: folder or URI of the store; `LEAVEN_STORE`, else `data/store`, when left out.
         screened: false gives the rows as the generator makes them.
-        format: `pandas` for a data frame, `arrow` for a `pyarrow.Table`.
+        format: `pandas` for a data frame, `arrow` for a `pyarrow.Table`; images are as `load` gives them.
 
     Raises:
         InputError: no such version, `rows` is not positive, or a condition cannot be met.
@@ -70,12 +70,11 @@ def sample(
     import pyarrow.parquet as pq
 
     from leaven.flows.sample_more import sample_more
-    from leaven.generators.rows import to_frame
-    from leaven.pipelines.load import find
+    from leaven.pipelines.load import find, shown
 
     found = find(name, version, store)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.parquet"
         sample_more(found, rows, out, where=where, seed=seed, screened=screened)
         table = pq.read_table(out)
-    return table if format == "arrow" else to_frame(table, found.schema)
+    return table if format == "arrow" else shown(table, found.schema)

@@ -9,7 +9,10 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from leaven.generators.errors import InputError
+from leaven.generators.image.pixels import to_array
+from leaven.generators.image.png import flat
 from leaven.generators.rows import to_frame
+from leaven.generators.schema import Schema
 from leaven.pipelines.store import Store
 from leaven.pipelines.version import MANIFEST, Version
 
@@ -65,7 +68,8 @@ def load(
         split: `augmented` (real train and validation rows, then synthetic ones: what the lift was measured with),
             `synthetic`, `train`, `validation`, `test`, or
             `real` (train and validation, which the released generator learned from).
-        format: `pandas` for a data frame, `arrow` for a `pyarrow.Table`.
+        format: `pandas` for a data frame, whose images are uint8 arrays as Pillow has them: (height, width) where they
+            are grey, (height, width, 3) in colour. `arrow` for a `pyarrow.Table`, whose images are PNG files.
         provenance: keep `_generator`, `_source_row` and `_seed`, which are empty in real rows. They are left out
             by default, so that no classifier learns from them.
 
@@ -80,7 +84,7 @@ def load(
     table = _table(found, split, provenance)
     if format == "arrow":
         return table
-    frame = to_frame(table, found.schema)
+    frame = shown(table, found.schema)
     for column in PROVENANCE if provenance else ():
         series = table.column(column).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
         frame[column] = (
@@ -89,11 +93,22 @@ def load(
     return frame
 
 
+def shown(table: pa.Table, schema: Schema) -> pd.DataFrame:
+    """A table of a version -> the data frame that a user gets: images are arrays, which lie in one piece."""
+    frame = to_frame(table, schema)
+    for column in schema:
+        if column.shape is not None and column.name in frame:
+            pixels = flat(to_array(frame[column.name], column.shape))
+            frame[column.name] = pd.Series(list(pixels), index=frame.index, dtype=object)
+    return frame
+
+
 def _table(version: Version, split: str, provenance: bool) -> pa.Table:
     schema = version.schema.arrow()
     if provenance:
         marks = (pa.string(), pa.int64(), pa.int64())
         schema = pa.schema([*schema, *(pa.field(n, kind) for n, kind in zip(PROVENANCE, marks, strict=True))])
+    schema = version.layout.schema(schema)
     paths = [path for part in SPLITS[split] for path in version.paths(part)]
     if not paths:
         return schema.empty_table()

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from leaven.generators.errors import InputError
+from leaven.generators.image.pixels import image_column, to_array
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 from leaven.pipelines.load import find
@@ -73,18 +74,52 @@ class Encoder:
         return pd.DataFrame(columns, index=range(len(rows)))
 
 
+class Pixels(Encoder):
+    """Images -> uint8 (images, channels, height, width); a dataset gives them as float32 from 0 to 1."""
+
+    def __init__(self, schema: Schema, task: Task):
+        self.task, self.column = task, image_column(schema)
+        self.feature_names = [self.column.name]
+
+    def fit(self, rows: pd.DataFrame) -> "Pixels":
+        return self
+
+    def features(self, rows: pd.DataFrame) -> torch.Tensor:
+        assert self.column.shape is not None
+        pixels = to_array(rows[self.column.name], self.column.shape)
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+
+
+class HeldOut(TensorDataset):
+    """`(features, target)` of real rows. Images stay uint8 in memory (`tensors`) and come as float32 from 0 to 1."""
+
+    def __getitem__(self, index: Any) -> tuple[torch.Tensor, ...]:
+        features, target = super().__getitem__(index)
+        return plain(features), target
+
+
+def plain(features: torch.Tensor) -> torch.Tensor:
+    """Features as a network takes them: pixels as float32 from 0 to 1, others as they are."""
+    return features.float() / 255 if features.dtype == torch.uint8 else features
+
+
 class Mix(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Map-style dataset of `(features, target)`: all real train and validation rows, then the synthetic ones.
 
+    Images are float32 (channels, height, width) from 0 to 1.
+
     Attributes:
         encoder: fitted on the real rows; `encoder.feature_names` says what the features are.
+        features: of all rows, float32 (rows, features), or uint8 (rows, channels, height, width) of images.
+        target: int64 (rows,) index into `classes`, or float32 (rows,) for regression.
         classes: labels in the order of their indices (empty for regression).
         synthetic: bool (rows,), which rows are synthetic.
     """
 
     def __init__(self, version: Version, ratio: float | None, seed: int):
         self._version = version
-        self.encoder = Encoder(version.schema, version.task)
+        encoder = Pixels if version.schema.of("image") else Encoder
+        self.encoder = encoder(version.schema, version.task)
         self.classes = version.task.classes
         real, made = self._rows("train", "validation"), self._rows("synthetic")
         if ratio is not None:
@@ -106,12 +141,12 @@ class Mix(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return len(self.target)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.features[index], self.target[index]
+        return plain(self.features[index]), self.target[index]
 
-    def held_out(self, part: str = "test") -> TensorDataset:
+    def held_out(self, part: str = "test") -> HeldOut:
         """The real `test` rows (or another part) as `(features, target)`, by the same encoder."""
         rows = self._rows(part)
-        return TensorDataset(self.encoder.features(rows), self.encoder.target(rows))
+        return HeldOut(self.encoder.features(rows), self.encoder.target(rows))
 
     def _rows(self, *parts: str) -> pd.DataFrame:
         paths = [path for part in parts for path in self._version.paths(part)]

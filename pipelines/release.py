@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import leaven
 from leaven.generators.errors import StoreError
 from leaven.generators.schema import Schema
+from leaven.pipelines import kinds
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.report import card, croissant
 from leaven.pipelines.stage import File, Record, code_digest, describe, digest, file_digest, packages
@@ -83,7 +84,8 @@ def release(
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     report = {**report, "version": version, "name": recipe.name, "created": report.get("created") or now}
     with store.draft(recipe.name) as folder:
-        _place_data(folder, schema, real, shards, rejected)
+        layout = kinds.get(recipe.source.kind).layout(schema)
+        _place_data(folder, schema, layout, real, shards, rejected)
         if generator is not None:
             _place_tree(generator, folder / GENERATOR)
         _write_pages(folder, report)
@@ -126,29 +128,32 @@ def _equal(store: Store, name: str, content: str) -> Version | None:
 def _place_data(
     folder: Path,
     schema: Schema,
+    layout: Any,
     real: Mapping[str, Sequence[Path]],
     shards: Sequence[Path],
     rejected: Sequence[Path],
 ) -> None:
     for part in PARTS:
         if real.get(part):
-            _place_rows(list(real[part]), folder / "data" / "real" / f"{part}.parquet", schema.names)
+            target = folder / "data" / "real" / f"{part}.parquet"
+            _place_rows(list(real[part]), target, schema.names, layout)
     for number, shard in enumerate(shards):
-        _place(shard, folder / "data" / "synthetic" / f"{number:05d}.parquet")
-    _write_rejected(folder / "rejected.parquet", schema, rejected)
+        target = folder / "data" / "synthetic" / f"{number:05d}.parquet"
+        _place_rows([shard], target, pq.read_schema(shard).names, layout)
+    _write_rejected(folder / "rejected.parquet", schema, layout, rejected)
 
 
-def _place_rows(sources: list[Path], target: Path, columns: list[str]) -> None:
-    """One file of real rows with just the source's columns."""
-    if len(sources) == 1 and pq.read_schema(sources[0]).names == columns:
+def _place_rows(sources: list[Path], target: Path, columns: list[str], layout: Any) -> None:
+    """One file of rows with just these columns, as the kind lays them out."""
+    if layout.same and len(sources) == 1 and pq.read_schema(sources[0]).names == columns:
         _place(sources[0], target)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([pq.read_schema(sources[0]).field(name) for name in columns])
-    with pq.ParquetWriter(target, schema) as writer:
+    with pq.ParquetWriter(target, layout.schema(schema), compression="zstd") as writer:
         for source in sources:
-            for batch in pq.ParquetFile(source).iter_batches(columns=columns):
-                writer.write_table(pa.Table.from_batches([batch]).select(columns).cast(schema))
+            for batch in pq.ParquetFile(source).iter_batches(layout.group_rows, columns=columns):
+                writer.write_table(layout.table(pa.Table.from_batches([batch]).select(columns).cast(schema)))
 
 
 def _place(source: Path, target: Path) -> None:
@@ -169,18 +174,20 @@ def _place_tree(source: Path, target: Path) -> None:
             _place(path, target / path.relative_to(source))
 
 
-def _write_rejected(target: Path, schema: Schema, sources: Sequence[Path]) -> None:
+def _write_rejected(target: Path, schema: Schema, layout: Any, sources: Sequence[Path]) -> None:
     """One table of all that was dropped: single values of the source and whole synthetic rows, with the reason."""
     extra = [pa.field(name, pa.string()) for name in ("_reason", "_origin", "_column", "_value")]
-    whole = pa.schema([*extra, pa.field("_row", pa.int64()), *schema.arrow()])
-    with pq.ParquetWriter(target, whole) as writer:
+    whole = layout.schema(pa.schema([*extra, pa.field("_row", pa.int64()), *schema.arrow()]))
+    with pq.ParquetWriter(target, whole, compression="zstd") as writer:
         for source in sources:
             faults = "_reason" not in pq.read_schema(source).names
             origin = "source" if faults else "synthetic"
-            for batch in pq.ParquetFile(source).iter_batches():
+            for batch in pq.ParquetFile(source).iter_batches(layout.group_rows):
                 table = pa.Table.from_batches([batch])
                 if faults:
                     table = table.rename_columns([_FAULTS.get(name, name) for name in table.column_names])
+                else:
+                    table = layout.table(table)
                 named = {name: table.column(name) for name in table.column_names}
                 named["_origin"] = pa.chunked_array([pa.array([origin] * len(table), pa.string())])
                 columns = [

@@ -59,6 +59,13 @@ class Version:
     def task(self) -> Task:
         return Task.model_validate(self.manifest["task"])
 
+    @property
+    def layout(self) -> Any:
+        """How its Parquet files keep the rows; see the kinds' `layout`."""
+        from leaven.pipelines import kinds
+
+        return kinds.get(self.manifest["recipe"]["source"]["kind"]).layout(self.schema)
+
     @functools.cached_property
     def files(self) -> dict[str, File]:
         """Path within the version -> size, digest and rows."""

@@ -9,7 +9,8 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader
 from ruamel.yaml import YAML
 
-from leaven.pipelines.report import words
+from leaven.generators.image.png import STORED
+from leaven.pipelines.report import nouns, words
 
 SPLITS = {
     "train": "data/real/train.parquet",
@@ -17,6 +18,7 @@ SPLITS = {
     "test": "data/real/test.parquet",
 }
 SYNTHETIC = "data/synthetic/*.parquet"
+_TASKS = {"table": "tabular", "image": "image", "text": "text"}
 
 
 def card(report: Mapping[str, Any], real: pa.Schema, synthetic: pa.Schema | None, parts: list[str]) -> str:
@@ -36,6 +38,7 @@ def card(report: Mapping[str, Any], real: pa.Schema, synthetic: pa.Schema | None
         keep_trailing_newline=True,
     )
     environment.filters |= {"count": words.count, "score": words.score, "cell": _cell}
+    nouns.teach(environment, nouns.sayer(report))
     body = environment.get_template("card.md").render(
         report=report, words=words, real=real, has_synthetic=synthetic is not None, parts=parts
     )
@@ -70,25 +73,36 @@ def _metadata(
     return {
         "pretty_name": report["name"],
         "license": "unknown",
-        "task_categories": [f"tabular-{'regression' if regression else 'classification'}"]
-        if kind == "table"
-        else [],
+        "task_categories": [f"{_TASKS[kind]}-{'regression' if regression else 'classification'}"],
         "tags": ["synthetic", "data-augmentation", "leaven"],
         "size_categories": [_size_category(report.get("rows") or {})],
         "configs": configs,
         "dataset_info": [
-            {"config_name": config["config_name"], "features": _features(schemas[config["config_name"]])}
+            {
+                "config_name": config["config_name"],
+                "features": _features(schemas[config["config_name"]], report.get("task") or {}),
+            }
             for config in configs
         ],
     }
 
 
-def _features(schema: pa.Schema) -> list[dict[str, str]]:
-    return [{"name": field.name, "dtype": _dtype(field.type)} for field in schema]
+def _features(schema: pa.Schema, task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The columns as `datasets` has them. Beside images, labels are numbered, as its image models expect."""
+    pictures = STORED in schema.types
+    found: list[dict[str, Any]] = []
+    for field in schema:
+        dtype: Any = _dtype(field.type)
+        if pictures and field.name == task.get("target") and task.get("classes"):
+            dtype = {"class_label": {"names": {str(n): name for n, name in enumerate(task["classes"])}}}
+        found.append({"name": field.name, "dtype": dtype})
+    return found
 
 
 def _dtype(kind: pa.DataType) -> str:
     """The name that `datasets` has for an Arrow type."""
+    if kind == STORED:
+        return "image"
     if pa.types.is_timestamp(kind):
         return f"timestamp[{kind.unit}]"
     return {pa.float64(): "float64", pa.float32(): "float32"}.get(kind, str(kind))

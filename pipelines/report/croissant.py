@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaven.pipelines.report import words
+from leaven.generators.image.png import STORED
+from leaven.pipelines.report import nouns, words
 from leaven.pipelines.stage import File
 
 _PARQUET = "application/x-parquet"
@@ -28,6 +29,7 @@ def describe(folder: Path, report: Mapping[str, Any], files: list[File]) -> dict
     """The JSON-LD: each file with its sha256, and a record set for each real part and for the synthetic rows."""
     import mlcroissant as mlc
 
+    say = nouns.sayer(report)
     context = mlc.Context(conforms_to="http://mlcommons.org/croissant/1.0")
     distribution: list[Any] = [
         mlc.FileObject(
@@ -45,7 +47,7 @@ def describe(folder: Path, report: Mapping[str, Any], files: list[File]) -> dict
     for file in files:
         if file.path.startswith("data/real/"):
             part = Path(file.path).stem
-            about = f"{file.rows:,} real {part} rows"
+            about = say(f"{file.rows:,} real {part} rows")
             schema = pq.read_schema(folder / file.path)
             records.append(_records(mlc, context, f"real_{part}", about, schema, {"file_object": file.path}))
     synthetic = [file for file in files if file.path.startswith("data/synthetic/")]
@@ -60,13 +62,13 @@ def describe(folder: Path, report: Mapping[str, Any], files: list[File]) -> dict
                 includes=["data/synthetic/*.parquet"],
             )
         )
-        about = f"{sum(file.rows or 0 for file in synthetic):,} synthetic rows"
+        about = say(f"{sum(file.rows or 0 for file in synthetic):,} synthetic rows")
         schema = pq.read_schema(folder / synthetic[0].path)
         records.append(_records(mlc, context, "synthetic", about, schema, {"file_set": "synthetic-files"}))
     metadata = mlc.Metadata(
         ctx=context,
         name=report["name"],
-        description=f"{words.answer(report)} Real rows with synthetic ones for training, made by Leaven.",
+        description=f"{words.answer(report)} {say('Real rows with synthetic ones for training, made by Leaven.')}",
         version=_semantic(report["version"]),
         date_published=datetime.datetime.fromisoformat(report["created"]),
         license=["https://spdx.org/licenses/LicenseRef-unknown"],
@@ -97,7 +99,12 @@ def _records(mlc: Any, context: Any, name: str, about: str, schema: pa.Schema, s
                 description=f"column '{column.name}'",
                 data_types=[_data_type(mlc, column.type)],
                 source=mlc.Source(
-                    ctx=context, extract=mlc.Extract(ctx=context, column=column.name), **source
+                    ctx=context,
+                    extract=mlc.Extract(ctx=context, column=column.name),
+                    transforms=[mlc.Transform(ctx=context, json_path="bytes")]
+                    if column.type == STORED
+                    else [],
+                    **source,
                 ),
             )
         )
@@ -105,6 +112,8 @@ def _records(mlc: Any, context: Any, name: str, about: str, schema: pa.Schema, s
 
 
 def _data_type(mlc: Any, kind: pa.DataType) -> Any:
+    if kind == STORED:
+        return mlc.DataType.IMAGE_OBJECT
     if pa.types.is_boolean(kind):
         return mlc.DataType.BOOL
     if pa.types.is_integer(kind):

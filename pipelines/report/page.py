@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from leaven.pipelines.report import plots, tracks, words
+from leaven.pipelines.report import nouns, plots, tracks, words
 
 OTHER = "(all others)"  # the bar in which panels put the rare categories
 MAX_PROFILE = 200  # columns in the table of columns
@@ -30,6 +30,7 @@ def render(report: Mapping[str, Any]) -> str:
         "human": human,
         "plain": plain,
     }
+    nouns.teach(environment, nouns.sayer(report))
     style = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
     page = environment.get_template("report.html").render(
         report=report, words=words, style=Markup(style), **view(report)
@@ -41,15 +42,16 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the template draws, worked out from the report."""
     utility = report.get("utility") or {}
     panels = report.get("panels") or {}
+    say = nouns.sayer(report)
     return {
         "metric": words.metric(report),
         "metric_explained": words.METRICS_EXPLAINED.get(utility.get("metric", "")),
         "figures": figures(report),
-        "arms": tracks.arms(utility),
-        "lifts": tracks.lifts(utility),
+        "arms": tracks.arms(utility, say),
+        "lifts": tracks.lifts(utility, say),
         "learners": by_learner(utility),
         "classes": per_class(utility),
-        "curve": Markup(plots.curve(utility)) if utility.get("curve") else None,
+        "curve": Markup(plots.curve(utility, say)) if utility.get("curve") else None,
         "amounts": _amounts(report),
         "candidates": candidates(report),
         "quality": {
@@ -156,7 +158,7 @@ def candidates(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         found.append(
             {
                 "label": words.label(one),
-                "amount": words.way(one),
+                "amount": words.way(one, nouns.sayer(report)),
                 "sampled": rows.get("sampled"),
                 "kept": rows["kept"] / rows["sampled"] if rows.get("sampled") else None,
                 "seconds": sum((one.get("seconds") or {}).values()) or None,
@@ -245,7 +247,7 @@ def _amounts(report: Mapping[str, Any]) -> dict[str, Any]:
     entries = [entry for entry in report.get("amounts") or [] if entry.get("value") is not None]
     names = [str(entry["generator"]) for entry in entries]
     if len(set(names)) < len(names):
-        return {"svg": Markup(plots.amounts(entries, words.metric(report)))}
+        return {"svg": Markup(plots.amounts(entries, words.metric(report), nouns.sayer(report)))}
     found = [(name, "lift", entry) for name, entry in zip(names, entries, strict=True)]
     return {"ranges": tracks.differences(found)} if found else {}
 

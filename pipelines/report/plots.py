@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from leaven.pipelines.report import words
+from leaven.pipelines.report.nouns import Say
 
 # Colours that matplotlib draws with, and what stands for them on the page (Okabe and Ito's palette).
 REAL, SYNTHETIC, INK, MUTED, GRID = "#0072b2", "#d55e00", "#111112", "#666667", "#ddddde"
@@ -90,26 +91,32 @@ def _inline(svg: str, alt: str) -> str:
     return re.sub(r"\n\s*", "\n", svg)
 
 
-def curve(utility: Mapping[str, Any]) -> str:
+def curve(utility: Mapping[str, Any], say: Say = str) -> str:
     """The real-only learning curve, with what the synthetic rows reach at half of the rows read off it."""
     points = [point for point in utility.get("curve") or [] if point.get("value") is not None]
     half, found = utility.get("half") or {}, utility.get("worth_real_rows") or {}
     metric = words.METRICS.get(utility.get("metric", ""), utility.get("metric", "score"))
-    alt = f"{metric} of real rows alone against their number, and with synthetic rows at half of them"
+    alt = say(f"{metric} of real rows alone against their number, and with synthetic rows at half of them")
     with drawn(5.2, 3.2, alt) as drawing:
         axes = drawing.figure.subplots()
         rows = [point["rows"] for point in points]
         low, high = ([p.get(end, p["value"]) for p in points] for end in ("low", "high"))
         axes.fill_between(rows, low, high, color=REAL, alpha=0.18, linewidth=0)
         axes.plot(
-            rows, [p["value"] for p in points], "o-", color=REAL, markersize=4.5, label="real rows alone"
+            rows, [p["value"] for p in points], "o-", color=REAL, markersize=4.5, label=say("real rows alone")
         )
         reached = half.get("augmented")
         if reached:
             x, y = half["rows"], reached["value"]
             error = [[max(0, y - reached.get("low", y))], [max(0, reached.get("high", y) - y)]]
             axes.errorbar(
-                [x], [y], error, fmt="D", color=SYNTHETIC, capsize=3, label="half of them + synthetic rows"
+                [x],
+                [y],
+                error,
+                fmt="D",
+                color=SYNTHETIC,
+                capsize=3,
+                label=say("half of them + synthetic rows"),
             )
             value = found.get("value")
             beyond = isinstance(value, str)  # "> 360": the curve ends before it reaches the score
@@ -118,7 +125,7 @@ def curve(utility: Mapping[str, Any]) -> str:
                 axes.plot([x, end], [y, y], "--", color=SYNTHETIC, linewidth=1.2)
                 axes.plot([end], [y], ">" if beyond else "|", color=SYNTHETIC, markersize=6 if beyond else 12)
                 axes.annotate(
-                    f"worth {words.count(value)} real rows",
+                    say(f"worth {words.count(value)} real rows"),
                     (end, y),
                     xytext=(5, -4),
                     textcoords="offset points",
@@ -128,7 +135,7 @@ def curve(utility: Mapping[str, Any]) -> str:
                     fontsize=10,
                 )
         _thousands(axes.xaxis)
-        axes.set_xlabel("real rows")
+        axes.set_xlabel(say("real rows"))
         axes.set_ylabel(metric)
         axes.margins(x=0.08)
         drawing.figure.legend(
@@ -137,10 +144,11 @@ def curve(utility: Mapping[str, Any]) -> str:
     return drawing.svg
 
 
-def amounts(entries: Sequence[Mapping[str, Any]], metric: str) -> str:
+def amounts(entries: Sequence[Mapping[str, Any]], metric: str, say: Say = str) -> str:
     """Lift on validation rows against the number of synthetic rows, a line for each generator."""
     names = list(dict.fromkeys(str(entry["generator"]) for entry in entries))
-    alt = f"lift in {metric} on validation rows against the number of synthetic rows, for {', '.join(names)}"
+    what = say(f"lift in {metric} on validation rows against the number of synthetic rows")
+    alt = f"{what}, for {', '.join(names)}"
     with drawn(5.2, 3.0 + 0.2 * ((len(names) - 1) // 2), alt) as drawing:
         axes = drawing.figure.subplots()
         axes.axhline(0, color=REAL, linewidth=1.2)
@@ -164,7 +172,7 @@ def amounts(entries: Sequence[Mapping[str, Any]], metric: str) -> str:
                 label=name if len(name) <= 34 else name[:33] + "…",
             )
         _thousands(axes.xaxis)
-        axes.set_xlabel("synthetic rows")
+        axes.set_xlabel(say("synthetic rows"))
         axes.set_ylabel(f"lift in {metric}")
         axes.set_xlim(0, 1.08 * spread)
         columns = 2 if max(map(len, names), default=0) < 22 else 1

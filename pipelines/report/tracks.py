@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaven.pipelines.report import words
+from leaven.pipelines.report.nouns import Say
 
 # Where floor and ceiling stand on a metric's axis, in percent of its width: there is room for what lies beyond.
 FLOOR_AT, CEILING_AT = 15.0, 85.0
 
 
-def arms(utility: Mapping[str, Any]) -> dict[str, Any] | None:
+def arms(utility: Mapping[str, Any], say: Say = str) -> dict[str, Any] | None:
     """The arms on one axis, with the line of the real rows."""
     found = utility.get("arms") or {}
     known = [arm for arm in words.ARMS if arm in found] + [arm for arm in found if arm not in words.ARMS]
@@ -20,8 +21,8 @@ def arms(utility: Mapping[str, Any]) -> dict[str, Any] | None:
     axis = _axis([end for interval in values.values() for end in _ends(interval)])
     rows = [
         {
-            "name": words.ARMS.get(arm, arm.replace("_", " ")),
-            "note": words.ARMS_EXPLAINED.get(arm, ""),
+            "name": say(words.ARMS.get(arm, arm.replace("_", " "))),
+            "note": say(words.ARMS_EXPLAINED.get(arm, "")),
             "kind": arm,
             "text": words.score(interval["value"]),
             "between": words.between(interval, words.score),
@@ -37,11 +38,13 @@ def arms(utility: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"rows": rows, "ticks": _ticks(axis), "line": _at(real["value"], axis) if real else None}
 
 
-def lifts(utility: Mapping[str, Any]) -> dict[str, Any] | None:
+def lifts(utility: Mapping[str, Any], say: Say = str) -> dict[str, Any] | None:
     """The two differences on one axis around zero."""
     names = {"lift": "over real rows alone", "lift_over_classic": "over the classic ways"}
     found = [
-        (names[key], key, utility[key]) for key in names if (utility.get(key) or {}).get("value") is not None
+        (say(names[key]), key, utility[key])
+        for key in names
+        if (utility.get(key) or {}).get("value") is not None
     ]
     return differences(found) if found else None
 

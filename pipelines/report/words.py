@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from leaven.pipelines.report.nouns import Say, sayer
+
 METRICS = {
     "roc_auc": "ROC AUC",
     "average_precision": "average precision",
@@ -125,19 +127,18 @@ def label(candidate: Any) -> str:
     return f"{name}({inside})" if inside else str(name)
 
 
-def amount(value: Any) -> str:
-    """An amount as a phrase: `0.25 × the train rows`."""
+def amount(value: Any, say: Say = str) -> str:
+    """An amount as a phrase: `0.25 × the real rows`; `say` has the noun."""
     if not isinstance(value, Mapping):
         return "–" if value is None else str(value)
     parts = {key: inside for key, inside in value.items() if inside not in (None, [], False)}
     if parts.get("ratio") is not None:
         ratio = parts["ratio"]
         times = " or ".join(f"{r:g}" for r in ratio) if isinstance(ratio, list) else f"{ratio:g}"
-        return f"{times} × the real rows" + (
-            ", classes balanced" if parts.get("shares") == "balanced" else ""
-        )
+        balanced = ", classes balanced" if parts.get("shares") == "balanced" else ""
+        return say(f"{times} × the real rows{balanced}")
     if parts.get("rows") is not None:
-        return f"{count(parts['rows'])} rows"
+        return say(f"{count(parts['rows'])} rows")
     if parts.get("per_class"):
         return ", ".join(f"{count(rows)} of {name}" for name, rows in parts["per_class"].items())
     return "every class filled up to the largest" if parts.get("balance") else "–"
@@ -149,9 +150,9 @@ def level(one: Mapping[str, Any]) -> str:
     return "" if found in (None, False) else f"labels screened: {found}"
 
 
-def way(one: Mapping[str, Any]) -> str:
+def way(one: Mapping[str, Any], say: Say = str) -> str:
     """Amount and screen of a candidate: `1 × the real rows, labels screened: strict`."""
-    return ", ".join(part for part in (amount(one.get("amount")), level(one)) if part)
+    return ", ".join(part for part in (amount(one.get("amount"), say), level(one)) if part)
 
 
 def same(one: Mapping[str, Any], other: Any) -> bool:
@@ -181,14 +182,15 @@ def effect(report: Mapping[str, Any]) -> str:
     lift = (report.get("utility") or {}).get("lift")
     rows = report.get("rows") or {}
     if not lift or lift.get("value") is None:
-        return "No synthetic rows could be made and measured"
+        return sayer(report)("No synthetic rows could be made and measured")
     regression = (report.get("task") or {}).get("type") == "regression"
     model = "model" if regression else "classifier"
     found = str(report.get("effect", ""))
     end = {"helps": "it helps", "hurts": "it hurts"}.get(found, found)
+    made = sayer(report)(f"{count(rows.get('synthetic'))} synthetic rows")
     return (
-        f"A {model} trained with {count(rows.get('synthetic'))} synthetic rows scores {signed(lift['value'])} "
-        f"{metric(report)} (95 % interval {between(lift)}) on real, unseen rows: {end}"
+        f"A {model} trained with {made} scores {signed(lift['value'])} "
+        f"{metric(report)} (95 % interval {between(lift)}) on {sayer(report)('real, unseen rows')}: {end}"
     )
 
 
@@ -200,7 +202,7 @@ def verdict(report: Mapping[str, Any]) -> str:
             return "Released."
         return "Released, since the recipe's gates allow it."
     if not (report.get("rows") or {}).get("synthetic"):
-        return "Not released: there are no synthetic rows."
+        return sayer(report)("Not released: there are no synthetic rows.")
     if nothing_chosen(report):
         return f"Not released: {why_none(report)}."
     if failed:
@@ -215,8 +217,8 @@ def why_none(report: Mapping[str, Any]) -> str:
     for one in report.get("candidates") or []:
         reason = (one.get("validation") or {}).get("reason")
         if reason and same(one, best):
-            return f"{label(best)} {reason}"
-    return "on validation rows, no candidate beat real rows alone"
+            return f"{label(best)} {sayer(report)(reason)}"
+    return sayer(report)("on validation rows, no candidate beat real rows alone")
 
 
 def measured(report: Mapping[str, Any]) -> str:
@@ -224,8 +226,8 @@ def measured(report: Mapping[str, Any]) -> str:
     best = report.get("certified") or report.get("chosen")
     if not isinstance(best, Mapping):
         return ""
-    which = "Measured here is the best candidate" if nothing_chosen(report) else "The rows were made by"
-    return f"{which}{',' if nothing_chosen(report) else ''} {label(best)}: {way(best)}."
+    which = "Measured here is the best candidate," if nothing_chosen(report) else "The rows were made by"
+    return f"{sayer(report)(which)} {label(best)}: {way(best, sayer(report))}."
 
 
 def answer(report: Mapping[str, Any]) -> str:
@@ -238,25 +240,26 @@ def worth(report: Mapping[str, Any]) -> str:
     utility = report.get("utility") or {}
     found = utility.get("worth_real_rows") or {}
     reason = found.get("reason") or utility.get("worth_reason")
+    say = sayer(report)
     if found.get("value") is None:
-        return f"Their worth in real rows is not known: {reason or 'it was not measured'}."
+        return say(f"Their worth in real rows is not known: {reason or 'it was not measured'}.")
     half = (utility.get("half") or {}).get("rows")
     start = (
         f"For someone with half of the real rows ({count(half)})"
         if half
         else "For someone with half of the real rows"
     )
-    value = found["value"]
+    value, interval = found["value"], f"95 % interval {between(found, count)}"
     much = f"more than {value.lstrip('> ')}" if isinstance(value, str) else f"about {count(value)}"
     if not isinstance(value, str) and value <= 0:
-        return f"{start}, the synthetic rows are worth no further real rows (95 % interval {between(found, count)})."
-    return f"{start}, the synthetic rows are worth {much} further real rows (95 % interval {between(found, count)})."
+        return say(f"{start}, the synthetic rows are worth no further real rows ({interval}).")
+    return say(f"{start}, the synthetic rows are worth {much} further real rows ({interval}).")
 
 
 def promise(report: Mapping[str, Any]) -> str:
     """What a differentially private fit promises, and what it does not; needs `differential_privacy`."""
     spent = report["differential_privacy"]
-    return (
+    return sayer(report)(
         f"The generator was learned with differential privacy: epsilon {spent['epsilon']:.4g} of {spent['asked']:g} "
         f"asked, delta {spent['delta']:.2g}, neighbours differ by {spent['neighbours']}. This holds for the generator "
         "and for rows drawn from it. It does not hold for this page, for the choice between generators, nor for rows "
@@ -282,4 +285,4 @@ def limits(report: Mapping[str, Any]) -> list[str]:
             f"Only these were tried against privacy: {', '.join(names)}. An attack that failed here does not show "
             "that every other would; this is no guarantee."
         )
-    return said
+    return [sayer(report)(line) for line in said]

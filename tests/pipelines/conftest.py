@@ -1,7 +1,9 @@
 """A small release that several tests read: two blobs of points, with a category, a date and missing values."""
 
 import datetime
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -9,10 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from leaven.generators.image.pixels import to_column
 from leaven.generators.rows import to_arrow
 from leaven.generators.schema import Column, Schema
+from leaven.pipelines import kinds
+from leaven.pipelines.kinds.image.layout import Layout
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.release import Outcome, release
+from leaven.pipelines.sample import marked
 from leaven.pipelines.store import Store
 
 COLUMNS = [
@@ -139,3 +145,86 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
 def released(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a released version; tests only read it."""
     return small.release(tmp_path_factory.mktemp("store")).path
+
+
+SHAPE = (8, 10, 3)
+
+
+def pictures(count: int, seed: int) -> pd.DataFrame:
+    """Images that are dark or bright, which is their label."""
+    random = np.random.default_rng(seed)
+    bright = random.random(count) < 0.5
+    pixels = random.integers(0, 120, (count, *SHAPE)) + 120 * bright[:, None, None, None]
+    labels = np.where(bright, "a bright/one", "dark").astype(object)
+    return pd.DataFrame({"image": to_column(pixels.astype(np.uint8)), "label": labels})
+
+
+class SmallImages(Small):
+    """What a release of images is made from."""
+
+    sizes = (("train", 120, 1), ("validation", 30, 2), ("test", 50, 3))
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.schema = Schema(
+            columns=(
+                Column(name="image", type="image", shape=SHAPE),
+                Column(name="label", type="category"),
+            ),
+            target="label",
+        )
+        recipe = {
+            "name": "lights",
+            "source": {"kind": "image", "path": "lights"},
+            "task": {"target": "label"},
+        }
+        self.recipe = Recipe.model_validate(recipe)
+        self.real = {part: [self._write(part, count, seed)] for part, count, seed in self.sizes}
+        self.synthetic = [self._write_shard(number) for number in range(2)]
+        faults = {"row": [3], "column": ["image"], "value": ["dark/3.png"], "reason": ["is cut off"]}
+        self.faults = folder / "faults.parquet"
+        pq.write_table(pa.table(faults), self.faults)
+        self.dropped = folder / "dropped.parquet"
+        table = marked(to_arrow(pictures(4, 77), self.schema), "diffusion", 9)
+        pq.write_table(table.append_column("_reason", pa.array(["copies"] * 4)), self.dropped)
+
+    def _write(self, part: str, count: int, seed: int) -> Path:
+        path = self.folder / f"{part}.parquet"
+        pq.write_table(to_arrow(pictures(count, seed), self.schema), path, row_group_size=13)
+        return path
+
+    def _write_shard(self, number: int) -> Path:
+        path = self.folder / f"shard-{number}.parquet"
+        table = marked(to_arrow(pictures(40, 10 + number), self.schema), "diffusion", 10 + number)
+        pq.write_table(table, path)
+        return path
+
+    def report(self, verdict: str = "released") -> dict[str, object]:
+        task = {"target": "label", "type": "classification", "metric": "accuracy"}
+        task |= {"classes": ["a bright/one", "dark"], "positive": "dark"}
+        made = {"generator": "diffusion", "parameters": {}, "amount": {"ratio": 0.5}, "label": "diffusion"}
+        return {
+            **super().report(verdict),
+            "name": "lights",
+            "recipe": self.recipe.model_dump(mode="json"),
+            "task": task,
+            "chosen": made,
+            "certified": made,
+            "rows": {"train": 120, "validation": 30, "test": 50, "synthetic": 80, "rejected": 4},
+        }
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> SmallImages:
+    if "image" not in kinds._KINDS:  # until the kind is listed: all that these tests need of it
+        module = ModuleType("leaven.pipelines.kinds.image.kind")
+        module.layout = Layout  # type: ignore[attr-defined]
+        sys.modules[module.__name__] = module
+        kinds._KINDS["image"] = module.__name__
+    return SmallImages(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="session")
+def released_images(images: SmallImages, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a released version of images; tests only read it."""
+    return images.release(tmp_path_factory.mktemp("image-store")).path

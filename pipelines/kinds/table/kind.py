@@ -33,6 +33,13 @@ def guess_targets(path: Path) -> list[tuple[str, str]]:
     return guess.guess_targets(path)
 
 
+def layout(schema: Schema) -> Any:
+    """How a version keeps the rows: as they are."""
+    from leaven.pipelines.kinds.plain import Plain
+
+    return Plain()
+
+
 FEW = 5_000  # train rows up to which distillation pays
 ENOUGH = 1_000  # and from which a network has enough to learn from
 
