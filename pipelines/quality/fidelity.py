@@ -1,7 +1,6 @@
 """Fidelity: do synthetic rows look like real ones? Floor: fresh real rows; ceiling: independent columns."""
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,17 +8,15 @@ import pandas as pd
 
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
+from leaven.pipelines.quality.balls import DENSITY_ROWS, NEIGHBOURS, Balls
 from leaven.pipelines.quality.controls import Arms, between
 from leaven.pipelines.quality.encode import Encoder
-from leaven.pipelines.quality.neighbours import DIGITS, nearest
 from leaven.pipelines.task import Task
 from leaven.pipelines.threads import limited
 
 MAX_PAIRS = 400  # pairs of columns that are looked at; all of them up to 28 columns
-NEIGHBOURS = 5  # Naeem et al. 2020 use 5
 FOLDS = 3
 LEAST_DETECTED = 50  # rows on either side below which a detector learns nothing: the number is left out
-DENSITY_ROWS = 4_000  # rows whose density is looked at: the mean needs no more
 
 
 def measure(
@@ -207,37 +204,13 @@ class Neighbourhoods:
 
     def __init__(self, encoder: Encoder, real: pd.DataFrame):
         self._encoder = encoder
-        self.points = encoder.space(real).astype(np.float64)
-        self._squared = (self.points**2).sum(axis=1)
-        if len(real) < 2:
-            self.radius = np.zeros(len(real))
-            self._weight = np.ones(len(real))
-            return
-        distances, _ = nearest(self.points, self.points, NEIGHBOURS + 1, own=np.arange(len(real)))
-        k = min(NEIGHBOURS, distances.shape[1])
-        self.radius = distances[:, k - 1]
-        self._weight = np.full(len(real), 1 / k)
-        # A ball that holds more than its k rows, because rows repeat, weighs less by that: else a value that
-        # stands 300 times would count 300 times in each of its rows.
-        tied = np.flatnonzero(distances[:, -1] == self.radius)
-        if len(tied):
-            counts = sum(block[:, tied].sum(axis=0) for block in self._inside(self.points))
-            self._weight[tied] = 1 / np.maximum(1, counts - 1)
+        self.balls = Balls(encoder.space(real).astype(np.float64))
+        self.points, self.radius = self.balls.points, self.balls.radius
 
     def density(self, rows: pd.DataFrame) -> float:
         """Mean number of balls that a row lies in, by k: about 1 for real rows."""
-        others = self._encoder.space(rows.iloc[:DENSITY_ROWS]).astype(np.float64)
-        return float(np.concatenate([block @ self._weight for block in self._inside(others)]).mean())
+        return self.balls.density(self._encoder.space(rows.iloc[:DENSITY_ROWS]).astype(np.float64))
 
     def coverage(self, rows: pd.DataFrame) -> float:
-        """Share of balls that hold a row; the rim counts, so that repeated real rows can be covered."""
-        distances, _ = nearest(self.points, self._encoder.space(rows).astype(np.float64), 1)
-        return float((distances[:, 0] <= self.radius).mean())
-
-    def _inside(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """Which rows lie in which balls, bool (1,000 rows or fewer, points) at a time."""
-        bound = (self.radius + 10.0**-DIGITS) ** 2
-        for start in range(0, len(rows), 1000):
-            block = rows[start : start + 1000]
-            squared = (block**2).sum(axis=1)[:, None] - 2 * block @ self.points.T + self._squared
-            yield squared <= bound
+        """Share of balls that hold a row."""
+        return self.balls.coverage(self._encoder.space(rows).astype(np.float64))

@@ -29,6 +29,8 @@ def row_keys(schema: Schema, frame: pd.DataFrame) -> np.ndarray:
             values = series.fillna(0).to_numpy(dtype=np.int64)
         elif column.type in ("number", "date"):
             values = np.where(missing, 0.0, as_numbers(series)) + 0.0  # + 0.0 turns -0.0 into 0.0
+        elif column.type == "image":
+            values = series.to_numpy(dtype=object)
         else:
             values = np.where(missing, "", series.astype(object).to_numpy()).astype(str).astype(object)
         hashed = pd.util.hash_array(values)

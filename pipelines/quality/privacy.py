@@ -116,11 +116,12 @@ def _distances(
         members_in_synthetic=nearest(asked, made, SMOOTH)[0],
         others_in_synthetic=nearest(others, made, SMOOTH)[0],
         train_rows=len(corpus),
+        drawn_rows=len(made),
     )
     picked = made[: max(2, max_rows // 2)]
     return {
         "distance_to_closest_record": _closest(lists, picked, corpus, others, seed),
-        **membership(lists, len(made), seed),
+        **membership({"": [lists]}, seed),
     }
 
 
