@@ -6,6 +6,7 @@ after a kill is decided by the stages' own records, so Prefect's result cache st
 
 import time
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 
@@ -92,7 +93,7 @@ def _augment(
             half_made, without_worth = (None, halved) if isinstance(halved, str) else (halved[1], None)
     role = model.result["role"] if model else "sampler"
     with progress.stage("certify") as tell:
-        paths = {"real": real, "half": half, "test": test}
+        paths: dict[str, Any] = {"fitted": model, "real": real, "half": half, "test": test}
         certificate = certify_task(
             run, choice, made, half_made, **paths, role=role, without_worth=without_worth, progress=tell
         )

@@ -47,6 +47,11 @@ CATALOG: dict[str, Entry] = {
         "leaven.generators.table.smote:Smote",
         "SMOTE-NC: rows between a train row and its neighbour of the same class",
     ),
+    "policy": Entry(
+        "image",
+        "leaven.generators.image.policy:Policy",
+        "train images changed by albumentations: TrivialAugment, or a pipeline of your own",
+    ),
     "bootstrap": Entry(
         "table",
         "leaven.generators.table.controls:Bootstrap",

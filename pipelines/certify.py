@@ -23,6 +23,7 @@ def certify(
     made: Made | None,
     half_made: Made | None,
     *,
+    fitted: Record | None,
     real: list[Path],
     half: Path,
     test: Path,
@@ -35,6 +36,7 @@ def certify(
     Args:
         made: rows of the generator that was refitted on `real` (train and validation); None when no candidate
             made any, then only the real and classic arms are measured.
+        fitted: that generator.
         half_made: rows of the generator refitted on `half` of the real rows, for the worth in real rows.
         without_worth: why the worth is not measured, if so.
 
@@ -80,7 +82,16 @@ def certify(
             quality = measure(run, rows, made, held_out, role=role, max_rows=QUALITY_ROWS)
         if made is not None and made.rows_kept:
             seen = Rows(made.kept, run.schema).frame(max_rows=PANEL_ROWS, seed=run.seed("panels"))
-            panels = run.kind.panels(run.schema, run.task, train=rows, synthetic=seen, fresh=held_out)
+            panels = run.kind.panels(
+                run.schema,
+                run.task,
+                run.recipe,
+                train=rows,
+                synthetic=seen,
+                fresh=held_out,
+                rejected=made.rejected,
+                fitted=fitted,
+            )
         progress(1.0, "certified")
         return {"utility": result, **quality, "panels": panels}
 

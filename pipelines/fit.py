@@ -48,26 +48,30 @@ def fit(
         "steps": steps,
     }
 
+    inputs = {path.name + str(n): stage.file_digest(path) for n, path in enumerate(train)}
+    name = f"fit-{part}-{candidate.generator}"
+    state = run.work / f"training-{name}-{stage.digest([inputs, config])[:12]}"  # where a killed fit goes on
+
     def make(out: Path) -> dict[str, object]:
         generator = catalog.get(candidate.generator, kind)(candidate.parameters, run.recipe.constraints)
         outcome = generator.fit(
             run.rows(*train),
             seed=run.seed("fit", candidate.model_dump(mode="json"), part),
-            budget=Budget(seconds, steps),
+            budget=Budget(seconds, steps, checkpoint=state),
             device=run.device,
             threads=run.recipe.threads,
             progress=progress,
         )
         (out / FOLDER).mkdir()
         generator.save(out / FOLDER)
+        shutil.rmtree(state, ignore_errors=True)
         return {
             **outcome.model_dump(mode="json"),
+            "generator": candidate.generator,
             "role": generator.role,
             "limit": min(seconds, run.recipe.budget.fit),
         }
 
-    inputs = {path.name + str(n): stage.file_digest(path) for n, path in enumerate(train)}
-    name = f"fit-{part}-{candidate.generator}"
     record = stage.run(run.work, name, inputs=inputs, config=config, make=make)
     cut_short = record.result["stopped_by"] == "budget" and steps is None
     if cut_short and record.result["limit"] < 0.9 * seconds:

@@ -231,10 +231,10 @@ class Utility(_Part):
 class Quality(_Part):
     """How synthetic and real rows are compared."""
 
-    extractor: str | None = Field(
-        None,
-        description="images: the features in which they are compared: torchvision:NAME, a TorchScript file, or "
-        "module:factory; a classifier trained on train when left out",
+    extractor: str = Field(
+        "resnet9",
+        description="images: the features in which they are compared: resnet9, a classifier trained on train; "
+        "torchvision:NAME; a TorchScript file (FILE, or FILE@SIDE); or module:factory",
     )
 
 

@@ -7,12 +7,12 @@ real images come to is therefore asked of the network that has not seen them.
 import functools
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from leaven.generators.image.policy import Redraw
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines.kinds.image import resnet
@@ -76,7 +76,7 @@ class Learned:
             threads=self.threads,
             device=self.device,
             steps=STEPS,
-            redraw=redraw(),
+            redraw=Redraw(),
         )
 
 
@@ -114,18 +114,6 @@ def keys(pixels: np.ndarray) -> np.ndarray:
     flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
     digests = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in flat)
     return np.frombuffer(digests, dtype=np.uint64)
-
-
-def redraw() -> Callable[[np.ndarray, int], np.ndarray]:
-    """The classic augmentation, each image changed under a seed of its own."""
-    from leaven.generators.image.policy import changed, pipeline
-
-    transform = pipeline()
-
-    def change(pixels: np.ndarray, seed: int) -> np.ndarray:
-        return np.stack([changed(transform, image, derive(seed, n)) for n, image in enumerate(pixels)])
-
-    return change
 
 
 class Ensemble:

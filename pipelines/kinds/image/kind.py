@@ -38,6 +38,13 @@ def guess_targets(path: Path) -> list[tuple[str, str]]:
     return guess(path)
 
 
+def layout(schema: Schema) -> Any:
+    """How a version keeps the rows: images as PNG files."""
+    from leaven.pipelines.kinds.image.layout import Layout
+
+    return Layout(schema)
+
+
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
     """The generators that `auto` tries, cheap ones first."""
     return [Candidate(generator=name) for name in ("vae", "diffusion")]
@@ -67,6 +74,7 @@ def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu"
     return make(task, list(names) if names is not None else None, device)
 
 
+WALK_STEPS = 9  # images between two points of a latent space, in the report
 COMPARED = "classic"  # nobody trains on images without augmentation: what helps must help on top of it
 
 
@@ -110,17 +118,55 @@ def privacy(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str
 def _extractor(schema: Schema, task: Task, recipe: Recipe, train: pd.DataFrame) -> Any:
     """The features in which images are compared: those of a classifier of train, or what the recipe names."""
     from leaven.pipelines.kinds.image import extractor
+    from leaven.pipelines.run import resolve_device
 
-    if recipe.quality.extractor is not None:
-        return extractor.named(recipe.quality.extractor)
-    return extractor.trained(schema, task, train, threads=recipe.threads)
+    device = resolve_device(recipe.device)
+    return extractor.make(
+        recipe.quality.extractor, schema, task, train, threads=recipe.threads, device=device
+    )
 
 
-def panels(schema: Schema, task: Task, **rows: Any) -> dict[str, Any]:
+def panels(
+    schema: Schema,
+    task: Task,
+    recipe: Recipe,
+    *,
+    train: pd.DataFrame,
+    rejected: Sequence[Path],
+    fitted: Any,
+    **rows: Any,
+) -> dict[str, Any]:
     """What the report draws of the images; see `panels.panels`."""
+    from leaven.pipelines.kinds.image.crossfit import learned
     from leaven.pipelines.kinds.image.panels import panels as make
+    from leaven.pipelines.run import resolve_device
 
-    return make(schema=schema, task=task, **rows)
+    extractor = _extractor(schema, task, recipe, train)
+    known = learned(schema, task, train, threads=recipe.threads, device=resolve_device(recipe.device))
+    return make(
+        schema,
+        task,
+        train=train,
+        rejected=rejected,
+        extractor=extractor,
+        space=extractor.name,
+        probabilities=known.whole.probabilities,
+        losses=fitted.result["losses"],
+        walk=_walk(recipe, fitted),
+        **rows,
+    )
+
+
+def _walk(recipe: Recipe, fitted: Any) -> Any:
+    """Images between points of the generator's latent space, where it has one."""
+    from leaven.generators import catalog
+    from leaven.pipelines.fit import FOLDER
+    from leaven.pipelines.run import resolve_device
+
+    folder = fitted.path(FOLDER)
+    name = fitted.result["generator"]
+    generator = catalog.get(name, "image").load(folder).to(resolve_device(recipe.device))
+    return generator.walk(WALK_STEPS, recipe.split.seed) if hasattr(generator, "walk") else None
 
 
 def load_frame(paths: Sequence[Path], schema: Schema) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from leaven.generators.rows import Rows, to_frame
 from leaven.generators.schema import Schema
 from leaven.pipelines.kinds.agreement import LabelAgreement, Level
 from leaven.pipelines.kinds.image.crossfit import LEARNED_ROWS, Ensemble, keys, learned
-from leaven.pipelines.kinds.image.extractor import DEFAULT, Extractor
+from leaven.pipelines.kinds.image.extractor import Extractor
 from leaven.pipelines.kinds.image.extractor import make as make_extractor
 from leaven.pipelines.quality.images.arms import pixels_of
 from leaven.pipelines.quality.images.closeness import NearCopies, spaces
@@ -46,7 +46,7 @@ def make(
     """
     rows, asked = Rows(list(train), schema), recipe.screen
     device = _device(recipe.device)
-    name = getattr(getattr(recipe, "quality", None), "extractor", DEFAULT)
+    name = recipe.quality.extractor
 
     @functools.cache
     def known() -> pd.DataFrame:
@@ -63,14 +63,14 @@ def make(
     screens: list[Screen] = []
     if asked.copies:
         screens.append(ExactCopies(rows))
-    if getattr(asked, "duplicates", True):
+    if asked.duplicates:
         screens.append(Duplicates(schema))
     if asked.near_copies is not False:
         screens.append(Near(schema, extractor, pixels, asked.near_copies))
-    strange = getattr(asked, "out_of_distribution", 0.01)
+    strange = asked.out_of_distribution
     if strange is not False:
         screens.append(OutOfDistribution(schema, extractor, pixels, strange))
-    focus = getattr(asked, "focus", False)
+    focus = asked.focus
     if focus or [one.label_agreement for one in asked.levels()] != [False]:
 
         @functools.cache

@@ -144,7 +144,9 @@ def privacy(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str
     return measure(schema, task, **rows)
 
 
-def panels(schema: Schema, task: Task, **rows: Any) -> dict[str, Any]:
+def panels(
+    schema: Schema, task: Task, recipe: Recipe, *, rejected: Sequence[Path], fitted: Any, **rows: Any
+) -> dict[str, Any]:
     """What the report draws of the rows; see `panels.panels`."""
     from leaven.pipelines.kinds.table.panels import panels as make
 
