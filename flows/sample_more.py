@@ -62,7 +62,7 @@ def sample_more(
         raise InputError(f"--rows {rows}: at least 1 is needed")
     asked = conditions.parse(where, version.schema)
     generator = version.generator()
-    why = _screens(version, threads) if screened else None
+    why = _screens(version, generator.role, threads) if screened else None
     written, offset = 0, first_new_row(version)
     at_once = shard_rows or version.layout.shard_rows
     rejected: Counter[str] = Counter()
@@ -115,19 +115,19 @@ def first_new_row(version: "Version") -> int:
     return sum(rows.get(part) or 0 for part in ("synthetic", "rejected"))
 
 
-def _screens(version: "Version", threads: int) -> Any:
+def _screens(version: "Version", role: str, threads: int) -> Any:
     """The release's own screens, fitted on the rows that its generator learned from."""
     from leaven.generators.seeds import derive
     from leaven.pipelines import kinds
     from leaven.pipelines.recipe import Recipe
-    from leaven.pipelines.screen import why
+    from leaven.pipelines.screen import for_role, why
 
     recipe = Recipe.model_validate(version.manifest["recipe"])
     taken = (version.report.get("certified") or {}).get("screen")  # one of those that were tried
     if taken and taken.get("label_agreement") is not None:
         screen = recipe.screen.model_copy(update=taken)
         recipe = recipe.model_copy(update={"screen": screen})
-    kind = kinds.get(recipe.source.kind)
+    recipe, kind = for_role(recipe, role), kinds.get(recipe.source.kind)
     real = [*version.paths("train"), *version.paths("validation")]
     seed = derive("on-demand-screen", version.name, version.id)
     screens = kind.screens(version.schema, version.task, recipe, train=real, seed=seed, threads=threads)

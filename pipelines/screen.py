@@ -19,6 +19,13 @@ from leaven.pipelines.stage import digest, file_digest
 from leaven.pipelines.task import Task
 
 
+def for_role(recipe: Recipe, role: str) -> Recipe:
+    """The recipe with the screens for an editor or a sampler: an editor's rows resemble their source by design."""
+    if role == "sampler":
+        return recipe
+    return recipe.model_copy(update={"screen": recipe.screen.model_copy(update={"near_copies": False})})
+
+
 def screen(
     kind: ModuleType,
     schema: Schema,

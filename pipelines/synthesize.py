@@ -14,7 +14,7 @@ from leaven.pipelines.amounts import Order, Plan, Shard, shards
 from leaven.pipelines.recipe import Candidate, Screen
 from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
-from leaven.pipelines.screen import screen
+from leaven.pipelines.screen import for_role, screen
 from leaven.pipelines.stage import Record
 from leaven.pipelines.ways import settled_screen
 
@@ -99,6 +99,7 @@ def synthesize(
             wanted,
             level,
             part=part,
+            role=model.result["role"],
             turn=turn,
             progress=progress,
         )
@@ -153,6 +154,7 @@ def _screen(
     level: Screen,
     *,
     part: str,
+    role: str,
     turn: int,
     progress: Progress,
 ) -> Record:
@@ -163,7 +165,7 @@ def _screen(
             run.kind,
             run.schema,
             run.task,
-            run.recipe,
+            for_role(run.recipe, role),
             train=train,
             shards=[path for record in records for path in record.paths("rows.parquet")],
             out=out,
@@ -181,6 +183,7 @@ def _screen(
         "constraints": run.lineage["constraints"],
         "orders": [order.model_dump(mode="json") for order in orders],
         "wanted": wanted,
+        "role": role,
         "seed": run.seed("screen", part),
         "threads": run.recipe.threads,
     }

@@ -19,6 +19,7 @@ from leaven.pipelines.quality.scores import Scores
 from leaven.pipelines.task import Task
 
 FRACTIONS = (0.6, 0.7, 0.8, 0.9)  # of all real rows, between half and all
+FEWER_FRACTIONS = (0.75,)
 LEAST_SIGNAL = 2.0  # standard errors that the curve must gain from half to all to be read
 ORDERS = ((2_000, 5), (20_000, 3))  # real rows up to which so many orders are tried; 2 beyond
 TAIL = 0.025
@@ -60,8 +61,10 @@ def worth(
         return {"worth_real_rows": _unread(reason), "curve": [], "half": None}
     rest = _without(full, half)
     rest = rest.iloc[_stratified_order(rest, task, derive("rest", seed))].reset_index(drop=True)
-    orders = next((count for rows, count in ORDERS if len(full) <= rows), 2)
-    sizes = sorted({max(0, round(fraction * len(full)) - len(half)) for fraction in FRACTIONS})
+    slow = all(learner.even for learner in learners)  # networks, of which a fit takes seconds
+    orders = 2 if slow else next((count for rows, count in ORDERS if len(full) <= rows), 2)
+    fractions = FEWER_FRACTIONS if slow else FRACTIONS
+    sizes = sorted({max(0, round(fraction * len(full)) - len(half)) for fraction in fractions})
     sizes = [size for size in sizes if 0 < size < len(rest)]
     steps = 3 + orders * len(sizes)
     done = 0

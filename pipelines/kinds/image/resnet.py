@@ -22,6 +22,7 @@ STEPS, BATCH = 300, 64
 RATE, WEIGHT_DECAY, SMOOTHING = 3e-3, 0.05, 0.1
 SMALL = 16  # sides up to which the images are not halved a third time
 ASKED = 500  # images in a batch of predictions
+THREADS_PAY = 48  # side below which threads wait for each other longer than they work
 
 Redraw = Callable[[np.ndarray, int], np.ndarray]
 """(pixels uint8 (n, h, w, c), seed) -> changed pixels of the same shape."""
@@ -130,6 +131,7 @@ def train(
     """
     steps = steps or STEPS
     half = half_precision("auto", device)
+    threads = threads if max(pixels.shape[1:3]) >= THREADS_PAY else 1
     with _threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive("resnet", seed) % 2**63)
         network = ResNet9(pixels.shape[3], classes, max(pixels.shape[1:3]))
