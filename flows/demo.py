@@ -5,8 +5,8 @@ from pathlib import Path
 
 from leaven.generators.errors import InputError
 
-RECIPES = {"table": "churn.yaml"}
-PLANNED = ("image", "text")
+RECIPES = {"table": "churn.yaml", "image": "digits.yaml"}
+PLANNED = ("text",)
 
 
 def recipes(kinds: Sequence[str]) -> list[Path]:
@@ -20,7 +20,7 @@ def recipes(kinds: Sequence[str]) -> list[Path]:
     folder = Path(leaven.data.__file__).resolve().parent
     for kind in kinds:
         if kind in PLANNED:
-            raise InputError(f"demo '{kind}': this version has the {', '.join(RECIPES)} demo only")
+            raise InputError(f"demo '{kind}': this version has the {', '.join(RECIPES)} demos only")
         if kind not in RECIPES:
             raise InputError(f"demo '{kind}': there is no such demo; there is: {', '.join(RECIPES)}")
     return [folder / RECIPES[kind] for kind in dict.fromkeys(kinds or RECIPES)]

@@ -4,6 +4,7 @@ import difflib
 from typing import Any
 
 from leaven.generators.errors import InputError
+from leaven.pipelines import kinds
 from leaven.pipelines.recipe import Gate, Recipe
 
 # Margins above the floor that held-out real rows set, beyond twice its own noise.
@@ -27,16 +28,17 @@ METRICS = {
     "diversity": ("coverage", "distinct_rows", "category_coverage", "class_spread"),
     "privacy": PRIVACY,
 }
-KNOWN = ["lift", *(name for names in METRICS.values() for name in names)]
+LIFTS = ("lift", "lift_over_classic")
+KNOWN = [*LIFTS, *(name for names in METRICS.values() for name in names)]
 
 
 def asked(recipe: Recipe) -> dict[str, Gate]:
-    """The gates of a run: the defaults with the recipe's merged over; those set to false are gone.
+    """The gates of a run: the defaults and the kind's, with the recipe's merged over; those set to false are gone.
 
     Raises:
         InputError: unknown gate, or one that is given without a bound it can use.
     """
-    gates = dict(DEFAULTS)
+    gates = {**DEFAULTS, **kinds.get(recipe.source.kind).GATES}
     for name, setting in recipe.gates.items():
         if name not in KNOWN:
             near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.4)
@@ -51,9 +53,9 @@ def asked(recipe: Recipe) -> dict[str, Gate]:
 
 def _merge(name: str, gate: Gate) -> Gate:
     """Check that the gate has the bound that its number can use."""
-    if name == "lift":
+    if name in LIFTS:
         if gate.min is None or gate.max is not None or gate.margin is not None:
-            raise InputError("gates.lift: takes `min` (a number) and nothing else")
+            raise InputError(f"gates.{name}: takes `min` (a number) and nothing else")
     elif gate.margin is not None:
         if name not in PRIVACY:
             raise InputError(f"gates.{name}: `margin` is for privacy gates; give `min` or `max`")
@@ -77,6 +79,14 @@ def _judge_one(name: str, gate: Gate, report: dict[str, Any]) -> dict[str, Any]:
         return _entry(
             name, lift["low"], gate.min, lift["low"] > gate.min, "lift.low must be above the threshold"
         )
+    if name == "lift_over_classic":
+        over = report["utility"]["lift_over_classic"]
+        if over is None:
+            return _entry(
+                name, None, gate.min, False, "there is no classic arm with synthetic rows to measure"
+            )
+        what = "lift_over_classic.high: what is added to the classic way must not make it worse for certain"
+        return _entry(name, over["high"], gate.min, over["high"] >= gate.min, what)
     if report.get("privacy_exempt") and name in PRIVACY:
         return _entry(name, None, None, True, "rows of an editor resemble their source by design: exempt")
     metric = next((report[part][name] for part in METRICS if name in report.get(part, {})), None)

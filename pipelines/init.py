@@ -15,11 +15,21 @@ _PLAIN = re.compile(r"^[A-Za-z_][A-Za-z0-9_./-]*$")
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 
 
+_HINTS = {  # what else may be said of a source
+    "table": [
+        "  # columns: {zip: category}  # types that were understood wrongly",
+        "  # drop: [email]  # columns to leave out",
+        "  # missing: ['?']  # further texts that mean missing",
+    ],
+    "image": ["  # resolution: 32  # side in pixels that all images are brought to, 8 to 256"],
+}
+
+
 def init(path: str | Path, target: str | None = None, folder: Path | None = None) -> str:
     """A recipe for a data file, as commented YAML.
 
     Args:
-        path: CSV or Parquet file.
+        path: CSV or Parquet file; or images: a folder per class, npz, Parquet with images, CSV of path and label.
         target: the label column; guessed when None.
         folder: where the recipe will stand (its paths count from there); the current folder by default.
 
@@ -27,22 +37,24 @@ def init(path: str | Path, target: str | None = None, folder: Path | None = None
         InputError: the file cannot be used, or not with this target.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is not there"
-        raise InputError(f"{path}: {what}; expected a CSV or Parquet file")
-    guesses = [(target, "")] if target else kinds.get("table").guess_targets(path)
-    recipe, report, why = _first_that_works(path, guesses)
+    if not path.exists():
+        raise InputError(f"{path}: is not there; expected a CSV or Parquet file, or a folder of images")
+    kind = "image" if kinds.get("image").takes(path) else "table"
+    guesses = [(target, "")] if target else kinds.get(kind).guess_targets(path)
+    recipe, report, why = _first_that_works(kind, path, guesses)
     place = os.path.relpath(path.resolve(), (folder or Path.cwd()).resolve())
     return _write(recipe, report, place, why)
 
 
-def _first_that_works(path: Path, guesses: list[tuple[str, str]]) -> tuple[Recipe, CheckReport, str]:
+def _first_that_works(
+    kind: str, path: Path, guesses: list[tuple[str, str]]
+) -> tuple[Recipe, CheckReport, str]:
     problem: InputError | None = None
     for name, why in guesses:
         recipe = Recipe.model_validate(
             {
                 "name": _name(path),
-                "source": {"kind": "table", "path": str(path.resolve())},
+                "source": {"kind": kind, "path": str(path.resolve())},
                 "task": {"target": name},
             }
         )
@@ -74,11 +86,9 @@ def _write(recipe: Recipe, report: CheckReport, place: str, why: str) -> str:
         "",
         f"name: {_yaml(recipe.name)}  # of the dataset in the store",
         "source:",
-        "  kind: table",
+        f"  kind: {recipe.source.kind}",
         f"  path: {_yaml(place)}  # from this file's folder",
-        "  # columns: {zip: category}  # types that were understood wrongly",
-        "  # drop: [email]  # columns to leave out",
-        "  # missing: ['?']  # further texts that mean missing",
+        *_HINTS[recipe.source.kind],
         "task:",
         target,
         f"  # type: {task.type}  # as the data has it",
@@ -95,7 +105,8 @@ def _write(recipe: Recipe, report: CheckReport, place: str, why: str) -> str:
     identifiers = [column.name for column in report.columns if column.type == "identifier"]
     dates = [column.name for column in report.columns if column.type == "date"]
     group = identifiers[0] if identifiers else "customer_id"
-    lines.append(f"  # group: {_yaml(group)}  # keep rows with one value here on one side")
+    if recipe.source.kind == "table":
+        lines.append(f"  # group: {_yaml(group)}  # keep rows with one value here on one side")
     if dates:
         lines.append(f"  # time: {_yaml(dates[0])}  # test on the latest rows instead of random ones")
     tried = ", ".join(candidate.generator for candidate in report.candidates)

@@ -289,8 +289,10 @@ def _warn_small(
     if task.type != "classification":
         return
     column = pq.read_table(out / "test.parquet", columns=[schema.target]).column(0)
-    for pair in sorted(pc.value_counts(column).to_pylist(), key=lambda pair: pair["counts"]):
-        if pair["counts"] < _FEW_OF_A_CLASS:
-            warnings.append(
-                f"test has {pair['counts']} rows of class '{pair['values']}' only: intervals will be wide"
-            )
+    pairs = sorted(pc.value_counts(column).to_pylist(), key=lambda pair: (pair["counts"], pair["values"]))
+    few = [pair for pair in pairs if pair["counts"] < _FEW_OF_A_CLASS]
+    if few:
+        others = f", and as few of {len(few) - 1} other classes" if len(few) > 1 else ""
+        warnings.append(
+            f"test has {few[0]['counts']} rows of class '{few[0]['values']}' only{others}: intervals will be wide"
+        )

@@ -133,5 +133,5 @@ def test_exit_status_is_the_verdict(
         outcome = Outcome("1", verdict, tmp_path, {**report, "verdict": verdict})
         monkeypatch.setattr(starting, "run", lambda *_, outcome=outcome: outcome)
         assert ending.run(app, ["run", "small.yaml"]) == status
-        assert ending.run(app, ["demo"]) == 0  # whatever the verdict
+        assert ending.run(app, ["demo", "table"]) == 0  # whatever the verdict
     assert "+0.020 ROC AUC" in capsys.readouterr().out

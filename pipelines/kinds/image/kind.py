@@ -8,7 +8,7 @@ import pandas as pd
 
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Schema
-from leaven.pipelines.recipe import Candidate, Recipe
+from leaven.pipelines.recipe import Candidate, Gate, Recipe
 from leaven.pipelines.task import Task
 
 
@@ -29,6 +29,13 @@ def source_digest(path: Path) -> str:
     from leaven.pipelines.kinds.image.sources import digest
 
     return digest(path)
+
+
+def takes(path: Path) -> bool:
+    """Whether a source looks like labelled images rather than a table."""
+    from leaven.pipelines.kinds.image.sources import looks_like_images
+
+    return looks_like_images(path)
 
 
 def guess_targets(path: Path) -> list[tuple[str, str]]:
@@ -75,6 +82,7 @@ def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu"
 
 
 WALK_STEPS = 9  # images between two points of a latent space, in the report
+GATES = {"lift_over_classic": Gate(min=0.0)}  # besides those of every kind
 COMPARED = "classic"  # nobody trains on images without augmentation: what helps must help on top of it
 
 

@@ -20,6 +20,7 @@ from leaven.pipelines.kinds.image.decode import MOST_PIXELS
 from leaven.pipelines.recipe_errors import nearest
 
 PATHS, IMAGES = ("path", "file_name", "file", "image"), ("image", "img", "picture")
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 TEXTS = (".csv", ".tsv", ".txt")
 _SKIPPED = ("thumbs.db", "desktop.ini")
 _MOST_BYTES = 4 * MOST_PIXELS  # of a file
@@ -111,6 +112,24 @@ def _paths_in(path: Path) -> list[str]:
 
 def _delimited(path: Path) -> pacsv.ParseOptions:
     return pacsv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
+
+
+def looks_like_images(path: Path) -> bool:
+    """Whether a source has images: a folder, npz, Parquet with a column of files' bytes, CSV of paths to images."""
+    if path.is_dir() or path.suffix == ".npz":
+        return True
+    try:
+        if path.suffix == ".parquet":
+            schema = pq.read_schema(path)
+            return any(name in schema.names and not _is_text(schema.field(name).type) for name in IMAGES)
+        paths = _paths_in(path) if path.suffix in TEXTS else []
+    except (pa.ArrowInvalid, OSError):
+        return False
+    return bool(paths) and all(Path(text).suffix.lower() in ENDINGS for text in paths[:100])
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return not (pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def guess_targets(path: Path) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Schema
-from leaven.pipelines.recipe import LEVELS, Candidate, Recipe
+from leaven.pipelines.recipe import LEVELS, Candidate, Gate, Recipe
 from leaven.pipelines.task import Task
 
 
@@ -95,6 +95,7 @@ def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu"
     return make(task, list(names) if names is not None else None)
 
 
+GATES: dict[str, Gate] = {}  # besides those of every kind
 COMPARED = "real"  # what a candidate's rows are added to while candidates are compared
 
 
