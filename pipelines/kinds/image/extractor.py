@@ -167,6 +167,8 @@ def _torchvision(text: str) -> Features:
         from torchvision import models
     except ImportError:
         raise InputError(f"{FIELD}: '{text}' needs torchvision, which is not installed") from None
+    except RuntimeError as error:  # one that was built for another torch
+        raise InputError(f"{FIELD}: '{text}' needs torchvision, which fails to load: {error}") from None
     try:
         weights = models.get_model_weights(name).DEFAULT
         network = models.get_model(name, weights=weights).eval()
