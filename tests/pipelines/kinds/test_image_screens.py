@@ -11,7 +11,8 @@ import pytest
 from leaven.generators.rows import to_arrow
 from leaven.pipelines.kinds.image import crossfit, screens
 from leaven.pipelines.kinds.image.crossfit import Ensemble, learned
-from leaven.pipelines.recipe import Recipe, Screen
+from leaven.pipelines.kinds.image.remembered import Remembered
+from leaven.pipelines.recipe import Recipe
 
 from ..quality.planted_images import (
     SCHEMA,
@@ -46,16 +47,14 @@ def made(train_file: Path) -> Any:
 
 def make(train_file: Path, **asked: Any) -> list[Any]:
     recipe = Recipe.model_validate(
-        {"name": "x", "source": {"kind": "table", "path": "x"}, "device": "cpu", "task": {"target": "label"}}
+        {
+            "name": "x",
+            "source": {"kind": "image", "path": "x"},
+            "device": "cpu",
+            "screen": {"label_agreement": "mild", **asked},
+        }
     )
-    screen = Screen(
-        **{"label_agreement": "mild", **{k: v for k, v in asked.items() if k in Screen.model_fields}}
-    )
-    given = recipe.model_copy(update={"screen": screen})
-    for name, value in asked.items():
-        if name not in Screen.model_fields:
-            object.__setattr__(screen, name, value)
-    return list(screens.make(SCHEMA, TASK, given, train=[train_file], seed=1, threads=1))
+    return list(screens.make(SCHEMA, TASK, recipe, train=[train_file], seed=1, threads=1))
 
 
 def dropped(screen: Any, rows: pd.DataFrame) -> float:
@@ -81,9 +80,9 @@ def test_cheap_ones_first_and_nothing_is_fitted_before_an_image_is_judged(
 
 
 def test_screens_are_switched_off(train_file: Path) -> None:
-    off = {"copies": False, "near_copies": False, "label_agreement": False}
-    rest = [one.name for one in make(train_file, **off)]
-    assert not {"copy", "near_copy", "label_agreement"} & set(rest)
+    fields = ("copies", "duplicates", "near_copies", "out_of_distribution", "label_agreement")
+    for field, name in zip(fields, NAMES, strict=True):
+        assert [one.name for one in make(train_file, **{field: False})] == [n for n in NAMES if n != name]
 
 
 def test_exact_copies_go_whatever_their_label(made: Any) -> None:
@@ -164,6 +163,20 @@ def test_an_ensemble_asks_of_each_train_image_the_network_that_has_not_seen_it(
     seen = found.says(train)[0][np.arange(60), found.labels]
     assert own.mean() < 0.45 < seen.mean()
     assert learned(SCHEMA, TASK, train.copy(), threads=1) is fitted, "the same rows are learned once"
+
+
+def test_features_of_an_image_are_computed_once() -> None:
+    asked: list[int] = []
+
+    def count(images: np.ndarray) -> np.ndarray:
+        asked.append(len(images))
+        return images.reshape(len(images), -1).astype(float)
+
+    remembered, rows = Remembered(count), pixels(blobs(10, 1))
+    assert (remembered(rows[:6]) == rows[:6].reshape(6, -1)).all()
+    assert (remembered(rows[::-1]) == rows[::-1].reshape(10, -1)).all()
+    assert (remembered(rows[[3, 3, 9]]) == rows[[3, 3, 9]].reshape(3, -1)).all()
+    assert asked == [6, 4]
 
 
 def test_equal_images_are_seen_by_the_same_networks() -> None:
