@@ -22,10 +22,20 @@ PRIVACY = (
     "relative_attack",
     "density_attack",
     "distance_to_closest_record",
+    "memorisation",
+    "pixel_nearest_attack",
+    "pixel_relative_attack",
+    "pixel_density_attack",
 )
 METRICS = {
-    "fidelity": ("column_shapes", "pair_trends", "detection", "density"),
-    "diversity": ("coverage", "distinct_rows", "category_coverage", "class_spread"),
+    "fidelity": (
+        *("column_shapes", "pair_trends", "detection", "density"),
+        *("frechet_distance", "class_frechet_distance", "kernel_distance", "precision", "label_agreement"),
+    ),
+    "diversity": (
+        *("coverage", "distinct_rows", "category_coverage", "class_spread"),
+        *("recall", "class_spacing"),
+    ),
     "privacy": PRIVACY,
 }
 LIFTS = ("lift", "lift_over_classic")

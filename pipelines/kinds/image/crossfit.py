@@ -16,6 +16,7 @@ from leaven.generators.image.policy import Redraw
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines.kinds.image import resnet
+from leaven.pipelines.kinds.image.remembered import Remembered, keys
 from leaven.pipelines.quality.encode import as_labels
 from leaven.pipelines.quality.images.arms import pixels_of
 from leaven.pipelines.task import Task
@@ -23,7 +24,8 @@ from leaven.pipelines.task import Task
 FOLDS = 3
 LEARNED_ROWS = 20_000  # train images that networks here learn from; a sample of more
 STEPS = 300  # of a network here: features and the order of confidences need fewer than the best accuracy
-SHIFT = 1 / 16  # of the side: how far the views of an image lie apart
+VIEWS = 2  # of an image: as it is, and shifted
+SHIFT = 1 / 16  # of the side
 KEPT = 3  # sets of train images whose networks are kept
 
 _kept: OrderedDict[str, Any] = OrderedDict()
@@ -67,6 +69,11 @@ class Learned:
             return []
         return [self._train(self.folds != fold, derive(self.seed, "fold", fold)) for fold in range(FOLDS)]
 
+    @functools.cached_property
+    def features(self) -> list[Remembered]:
+        """What stands before the last layer of each of `networks`."""
+        return [Remembered(network.features) for network in self.networks]
+
     def _train(self, rows: np.ndarray, seed: int) -> resnet.Trained:
         return resnet.train(
             self.pixels[rows],
@@ -109,15 +116,8 @@ def learned(
     return made
 
 
-def keys(pixels: np.ndarray) -> np.ndarray:
-    """A 64-bit hash of each image, uint64 (rows,)."""
-    flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
-    digests = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in flat)
-    return np.frombuffer(digests, dtype=np.uint64)
-
-
 class Ensemble:
-    """What the networks say of images, each seen in three views: as it is, and shifted a little each way.
+    """What the networks say of images, each seen in two views: as it is, and shifted a little.
 
     The views take the place of kinds of classifiers: where they disagree, the label hangs on a detail. As
     `kinds.agreement.Ensemble` says otherwise.
@@ -126,31 +126,25 @@ class Ensemble:
     def __init__(self, schema: Schema, learned: Learned):
         self._schema, self._learned = schema, learned
         self.labels = learned.labels
-        self._said_before: OrderedDict[str, np.ndarray] = OrderedDict()
-        classes = len(learned.task.classes)
-        self.unseen = np.full((3, len(self.labels), classes), np.nan)
-        for fold, network in enumerate(learned.networks):
-            held = learned.folds == fold
-            for number, view in enumerate(_views(learned.pixels[held])):
-                self.unseen[number, held] = network.probabilities(view)
+        self._said = [
+            Remembered(functools.partial(_say, network, features))
+            for network, features in zip(learned.networks, learned.features, strict=True)
+        ]
+        self.unseen = np.full((VIEWS, len(self.labels), len(learned.task.classes)), np.nan)
+        for fold, said in enumerate(self._said):
+            held = np.flatnonzero(learned.folds == fold)
+            self.unseen[:, held] = _by_view(said(learned.pixels[held]))
 
     @property
     def known(self) -> bool:
-        return bool(self._learned.networks)
+        return bool(self._said)
 
     def says(self, frame: pd.DataFrame) -> np.ndarray:
         """(views, rows, classes), mean over the networks."""
         pixels = pixels_of(self._schema, frame)
-        key = hashlib.sha256(pixels.tobytes()).hexdigest()
-        if key not in self._said_before:
-            said = [
-                np.mean([network.probabilities(view) for network in self._learned.networks], axis=0)
-                for view in _views(pixels)
-            ]
-            self._said_before[key] = np.stack(said)
-            while len(self._said_before) > KEPT:
-                self._said_before.popitem(last=False)
-        return self._said_before[key]
+        if not len(pixels):
+            return np.empty((VIEWS, 0, self.unseen.shape[2]))
+        return np.mean([_by_view(said(pixels)) for said in self._said], axis=0)
 
     def labels_of(self, frame: pd.DataFrame) -> np.ndarray:
         """Class codes, -1 where the label is missing or unknown: int64 (rows,)."""
@@ -159,9 +153,18 @@ class Ensemble:
         return np.asarray(pd.Index(list(task.classes)).get_indexer(labels))
 
 
-def _views(pixels: np.ndarray) -> list[np.ndarray]:
-    """The images as they are, and shifted along both diagonals; what comes in repeats the border."""
+def _say(network: resnet.Trained, features: Remembered, pixels: np.ndarray) -> np.ndarray:
+    """What a network makes of both views, one after the other: (rows, views x classes)."""
+    return np.hstack([network.classified(features(pixels)), network.probabilities(_shifted(pixels))])
+
+
+def _by_view(said: np.ndarray) -> np.ndarray:
+    """(rows, views x classes) -> float64 (views, rows, classes)."""
+    return said.astype(np.float64).reshape(len(said), VIEWS, -1).transpose(1, 0, 2)
+
+
+def _shifted(pixels: np.ndarray) -> np.ndarray:
+    """The images, shifted along a diagonal; what comes in repeats the border."""
     height, width = pixels.shape[1:3]
     by = max(1, round(SHIFT * max(height, width)))
-    wide = np.pad(pixels, ((0, 0), (by, by), (by, by), (0, 0)), mode="edge")
-    return [pixels, wide[:, :height, :width], wide[:, 2 * by :, 2 * by :]]
+    return np.pad(pixels, ((0, 0), (by, 0), (by, 0), (0, 0)), mode="edge")[:, :height, :width]

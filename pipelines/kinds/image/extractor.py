@@ -4,9 +4,7 @@ The default, `resnet9`, is trained on train rows. A user may name another: `torc
 exported from Inception or DINOv2, or `module:factory` of their own.
 """
 
-import hashlib
 import importlib
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,13 @@ import pandas as pd
 
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Schema
-from leaven.pipelines.kinds.image.crossfit import Learned, keys, learned
+from leaven.pipelines.kinds.image.crossfit import Learned, learned
+from leaven.pipelines.kinds.image.remembered import Remembered, keys
 from leaven.pipelines.task import Task
 
 DEFAULT = "resnet9"
 FILES = (".pt", ".pth", ".ts", ".torchscript")
 BATCH = 128  # images in a batch
-KEPT = 8  # sets of images whose features are kept: the same are asked for by one measure after another
 FIELD = "quality.extractor"
 
 Features = Callable[[np.ndarray], np.ndarray]
@@ -34,8 +32,7 @@ class Extractor:
 
     def __init__(self, name: str, features: Features):
         self.name = name
-        self._features = features
-        self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._features = features if isinstance(features, Remembered) else Remembered(self._checked(features))
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (rows, height, width, channels) -> float64 (rows, dimensions).
@@ -43,19 +40,19 @@ class Extractor:
         Raises:
             InputError: what comes out is no matrix of finite numbers with a row for each image.
         """
-        key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-        if key not in self._kept:
-            made = np.asarray(self._features(pixels))
+        return self._features(pixels).astype(np.float64)
+
+    def _checked(self, features: Features) -> Features:
+        def checked(pixels: np.ndarray) -> np.ndarray:
+            made = np.asarray(features(pixels))
             if made.ndim != 2 or len(made) != len(pixels) or not np.isfinite(made).all():
                 raise InputError(
                     f"{FIELD}: '{self.name}' gives {made.dtype} of the shape {made.shape} for {len(pixels):,} images; "
                     "expected finite numbers, one row for each image"
                 )
-            self._kept[key] = made.astype(np.float64)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+            return made
+
+        return checked
 
     def spaces(self, pixels: np.ndarray) -> list[tuple[Features, np.ndarray]]:
         """Spaces in which these train images can stand beside images that nobody learned from.
@@ -77,7 +74,7 @@ class TrainedExtractor(Extractor):
     def spaces(self, pixels: np.ndarray) -> list[tuple[Features, np.ndarray]]:
         source = self._source
         if not self._spaces:
-            self._spaces = [Extractor(self.name, network.features) for network in source.networks]
+            self._spaces = [Extractor(self.name, features) for features in source.features]
         seen, asked = keys(source.pixels), keys(pixels)
         return [
             (space, ~np.isin(asked, seen[source.folds != fold])) for fold, space in enumerate(self._spaces)
@@ -167,6 +164,8 @@ def _torchvision(text: str) -> Features:
         from torchvision import models
     except ImportError:
         raise InputError(f"{FIELD}: '{text}' needs torchvision, which is not installed") from None
+    except RuntimeError as error:  # one that was built for another torch
+        raise InputError(f"{FIELD}: '{text}' needs torchvision, which fails to load: {error}") from None
     try:
         weights = models.get_model_weights(name).DEFAULT
         network = models.get_model(name, weights=weights).eval()

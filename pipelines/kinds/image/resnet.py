@@ -53,7 +53,11 @@ class ResNet9(nn.Module):
         return made
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.last(self.pooled(images)) * 0.25
+        return self.classified(self.pooled(images))
+
+    def classified(self, pooled: Tensor) -> Tensor:
+        """(n, 4 x width) -> logits (n, classes)."""
+        logits: Tensor = self.last(pooled) * 0.25
         return logits
 
 
@@ -93,6 +97,13 @@ class Trained:
     def features(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (n, h, w, c) -> float32 (n, d): what stands before the last layer."""
         return np.asarray(self._asked(pixels, self.network.pooled).numpy())
+
+    def classified(self, features: np.ndarray) -> np.ndarray:
+        """`features` of images, float32 (n, d) -> their `probabilities`."""
+        with _threads(self.threads), torch.inference_mode():
+            last = torch.from_numpy(features).to(self.device)
+            logits = self.network.classified(last).cpu()
+        return np.asarray(F.softmax(logits.double(), dim=1).numpy())
 
     def _asked(self, pixels: np.ndarray, what: Callable[[Tensor], Tensor]) -> Tensor:
         self.network.eval()

@@ -17,9 +17,10 @@ from leaven.generators.image.pixels import image_column
 from leaven.generators.rows import Rows, to_frame
 from leaven.generators.schema import Schema
 from leaven.pipelines.kinds.agreement import LabelAgreement, Level
-from leaven.pipelines.kinds.image.crossfit import LEARNED_ROWS, Ensemble, keys, learned
+from leaven.pipelines.kinds.image.crossfit import LEARNED_ROWS, Ensemble, learned
 from leaven.pipelines.kinds.image.extractor import Extractor
 from leaven.pipelines.kinds.image.extractor import make as make_extractor
+from leaven.pipelines.kinds.image.remembered import keys
 from leaven.pipelines.quality.images.arms import pixels_of
 from leaven.pipelines.quality.images.closeness import NearCopies, spaces
 from leaven.pipelines.quality.images.strangeness import Strangeness
@@ -44,8 +45,10 @@ def make(
 
     The label screen stands at the first of the recipe's levels; `at` gives it at another one.
     """
+    from leaven.pipelines.run import resolve_device
+
     rows, asked = Rows(list(train), schema), recipe.screen
-    device = _device(recipe.device)
+    device = resolve_device(recipe.device)
     name = recipe.quality.extractor
 
     @functools.cache
@@ -67,11 +70,9 @@ def make(
         screens.append(Duplicates(schema))
     if asked.near_copies is not False:
         screens.append(Near(schema, extractor, pixels, asked.near_copies))
-    strange = asked.out_of_distribution
-    if strange is not False:
-        screens.append(OutOfDistribution(schema, extractor, pixels, strange))
-    focus = asked.focus
-    if focus or [one.label_agreement for one in asked.levels()] != [False]:
+    if asked.out_of_distribution is not False:
+        screens.append(OutOfDistribution(schema, extractor, pixels, asked.out_of_distribution))
+    if asked.focus or [one.label_agreement for one in asked.levels()] != [False]:
 
         @functools.cache
         def ensemble() -> Ensemble:
@@ -79,17 +80,9 @@ def make(
 
         agreement = LabelAgreement(task, ensemble, asked.level)
         screens.append(agreement)
-        if focus:
+        if asked.focus:
             screens.append(Focus(agreement))
     return screens
-
-
-def _device(asked: str) -> str:
-    if asked == "cpu":
-        return "cpu"
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _all_or_nothing(keep: np.ndarray, reason: str) -> np.ndarray:
