@@ -211,7 +211,11 @@ def compare(
 def sample(
     reference: Reference,
     out: Annotated[
-        Path, typer.Option(metavar="PATH", help="A .parquet or .csv file; it appears when it is whole.")
+        Path,
+        typer.Option(
+            metavar="PATH",
+            help="A .parquet or .csv file; of images, .parquet or a folder. It appears when it is whole.",
+        ),
     ],
     rows: Annotated[int | None, typer.Option(metavar="N", help="How many.")] = None,
     where: Annotated[

@@ -57,6 +57,8 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "quality": {
             part: tracks.metrics(report.get(part) or {}) for part in ("fidelity", "diversity", "privacy")
         },
+        "pictures": _pictures(panels.get("pictures")),
+        "losses": _losses(panels.get("losses")),
         "columns": [_panel(panel) for panel in panels.get("columns") or []],
         "columns_left_out": panels.get("left_out", 0),
         "pairs": _pairs(panels.get("association")),
@@ -270,6 +272,41 @@ def _panel(panel: Mapping[str, Any]) -> dict[str, Any]:
             for label, real, synthetic in zip(panel["labels"], panel["real"], panel["synthetic"], strict=True)
         ]
     return found
+
+
+def _pictures(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The sheets of images, with what stands under each image that has a caption."""
+    if not found:
+        return None
+    shown = dict(found)
+    near = found.get("neighbours")
+    if near:
+        pairs = [
+            {
+                "lines": [pair["label"], f"real: {pair['real']}" if pair["real"] != pair["label"] else ""],
+                "apart": pair.get("distance"),
+                "alt": f"synthetic {pair['label']} beside real {pair['real']}",
+                "first": 2 * number,
+            }
+            for number, pair in enumerate(near["pairs"])
+        ]
+        groups = [("The closest", pairs[: near["closest"]]), ("At random", pairs[near["closest"] :])]
+        shown["neighbours"] = {**near, "groups": [group for group in groups if group[1]]}
+    sure = found.get("confidence")
+    if sure:
+        best = [(number, one) for number, one in enumerate(sure["best"])]
+        worst = [(len(best) + number, one) for number, one in enumerate(sure["worst"])]
+        shown["confidence"] = {**sure, "groups": [("The surest", best), ("The least sure", worst)]}
+    return shown
+
+
+def _losses(found: Mapping[str, Any] | None) -> list[Markup]:
+    """Curves of one loss on train and on held-out rows share a plot; others may be of other sizes."""
+    if not found:
+        return []
+    both = [curve for curve in found["curves"] if curve["name"] in ("train", "held_out", "validation")]
+    others = [[curve] for curve in found["curves"] if curve not in both]
+    return [Markup(plots.losses(group, found["x"])) for group in ([both] if both else []) + others]
 
 
 def _pairs(association: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -180,6 +180,25 @@ def amounts(entries: Sequence[Mapping[str, Any]], metric: str, say: Say = str) -
     return drawing.svg
 
 
+def losses(curves: Sequence[Mapping[str, Any]], x: str) -> str:
+    """Losses of a fit against its steps (or whatever `x` is), on one axis."""
+    names = [str(curve["name"]).replace("_", " ") for curve in curves]
+    with drawn(4.0, 2.3, f"training: {', '.join(names)} against {x}") as drawing:
+        axes = drawing.figure.subplots()
+        for number, (curve, name) in enumerate(zip(curves, names, strict=True)):
+            points = np.array(curve["points"], dtype=float)
+            axes.plot(
+                points[:, 0], points[:, 1], color=SERIES[number % len(SERIES)], linewidth=1.4, label=name
+            )
+        _thousands(axes.xaxis)
+        axes.set_xlabel(x)
+        axes.set_ylabel("loss" if len(curves) > 1 else names[0])
+        axes.margins(x=0.02)
+        if len(curves) > 1:
+            drawing.figure.legend(loc="outside upper left", ncols=2, fontsize=10, handletextpad=0.4)
+    return drawing.svg
+
+
 def histogram(panel: Mapping[str, Any]) -> str:
     """One column's real values (filled) and synthetic ones (line) in shared bins."""
     edges = np.array(panel["edges"], dtype=float)

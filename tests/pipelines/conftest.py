@@ -1,9 +1,7 @@
 """A small release that several tests read: two blobs of points, with a category, a date and missing values."""
 
 import datetime
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -14,8 +12,6 @@ import pytest
 from leaven.generators.image.pixels import to_column
 from leaven.generators.rows import to_arrow
 from leaven.generators.schema import Column, Schema
-from leaven.pipelines import kinds
-from leaven.pipelines.kinds.image.layout import Layout
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.release import Outcome, release
 from leaven.pipelines.sample import marked
@@ -216,11 +212,6 @@ class SmallImages(Small):
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> SmallImages:
-    if "image" not in kinds._KINDS:  # until the kind is listed: all that these tests need of it
-        module = ModuleType("leaven.pipelines.kinds.image.kind")
-        module.layout = Layout  # type: ignore[attr-defined]
-        sys.modules[module.__name__] = module
-        kinds._KINDS["image"] = module.__name__
     return SmallImages(tmp_path_factory.mktemp("images"))
 
 

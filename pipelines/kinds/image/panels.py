@@ -195,7 +195,8 @@ def _plain(pixels: np.ndarray) -> np.ndarray:
 
 def nearest(rows: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each row the place of the nearest row of `reference`, int64 (rows,), and how far it is, float64 (rows,)."""
-    rows, reference = rows.astype(np.float32), reference.astype(np.float32)
+    middle = reference.mean(0, dtype=np.float64)  # what all share would swamp what tells them apart
+    rows, reference = ((part - middle).astype(np.float32) for part in (rows, reference))
     squares = (reference**2).sum(1)
     place = np.empty(len(rows), dtype=np.int64)
     for start in range(0, len(rows), 256):

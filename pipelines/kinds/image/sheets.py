@@ -37,11 +37,12 @@ def sheet(pixels: np.ndarray, most_bytes: int, columns: int | None = None) -> di
     Args:
         pixels: uint8 (rows, height, width, channels), none larger than `SIDE`.
         most_bytes: a PNG beyond it becomes a WebP, as good as fits.
+        columns: also where there are fewer images, so that those of two sheets are drawn equally large.
 
     Returns:
         `src` (a data URI), `width` in CSS pixels, `pixelated`: whether pixels are drawn as squares.
     """
-    columns = min(columns or per_line(pixels), len(pixels))
+    columns = columns or per_line(pixels)
     whole = Image.fromarray(_grid(pixels, columns))
     zoom = _zoom(pixels)
     return {"src": _uri(whole, most_bytes), "width": whole.width * zoom, "pixelated": zoom > 1}
@@ -77,7 +78,7 @@ def _uri(image: Image.Image, most_bytes: int) -> str:
     for quality in _QUALITIES:
         if len(data) <= most_bytes:
             break
-        data, kind = _saved(image.convert("RGBA"), format="WEBP", quality=quality, method=4), "webp"
+        data, kind = _saved(image.convert("RGBA"), format="WEBP", quality=quality, method=2), "webp"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 

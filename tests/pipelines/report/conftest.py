@@ -18,6 +18,8 @@ from leaven.generators.schema import Column, Schema
 from leaven.pipelines.kinds.table.panels import panels
 from leaven.pipelines.task import Task
 
+from . import image_panels
+
 
 def interval(value: float, half: float) -> dict[str, float]:
     return {"value": value, "low": value - half, "high": value + half}
@@ -383,6 +385,46 @@ def full_report() -> dict[str, Any]:
             "energy_wh": None,
         },
     }
+
+
+def of_images(report: dict[str, Any], found: dict[str, Any], classes: list[str]) -> dict[str, Any]:
+    """The full report, of images with these panels."""
+    chosen = {"generator": "diffusion", "parameters": {}, "amount": {"ratio": 1.0}, "label": "diffusion"}
+    utility = {**report["utility"], "metric": "macro_f1", "learners": ["resnet9"], "arms_by_learner": {}}
+    utility["per_class"] = {name: {"real": 0.71, "augmented": 0.74} for name in classes}
+    return {
+        **report,
+        "name": "pictures",
+        "recipe": {"name": "pictures", "source": {"kind": "image", "path": "pictures"}},
+        "task": {"target": "label", "type": "classification", "metric": "macro_f1", "classes": classes},
+        "chosen": chosen,
+        "certified": chosen,
+        "utility": utility,
+        "panels": json.loads(json.dumps(found, allow_nan=False)),
+        "differential_privacy": None,
+        "rejected_reasons": {"label_agreement": 40, "near_copies": 20},
+        "columns": [
+            {"name": "image", "type": "image", "missing": 0, "distinct": 1797, "note": "8 x 8 pixels, grey"},
+            {"name": "label", "type": "category", "missing": 0, "distinct": len(classes), "target": True},
+        ],
+        "warnings": [],
+    }
+
+
+@pytest.fixture(scope="session")
+def digits_report(full_report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    found = image_panels.drawn(*image_panels.digits(), tmp_path_factory.mktemp("digits"))
+    return of_images(full_report, found, list("0123456789"))
+
+
+@pytest.fixture(scope="session")
+def photos_report(full_report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Large images of many classes with long names, and no extractor, classifier, walk or losses."""
+    classes = [f"a rather long name of the class number {n}" for n in range(30)]
+    folder = tmp_path_factory.mktemp("photos")
+    none: dict[str, Any] = {"probabilities": None, "walk": None, "losses": ()}
+    found = image_panels.drawn(*image_panels.blobs(900, 96, classes, 0), folder, **none)
+    return of_images(full_report, found, sorted(classes))
 
 
 @dataclass

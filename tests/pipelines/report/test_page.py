@@ -82,6 +82,28 @@ def test_hostile_texts_stay_texts(chromium: Any, full_report: dict[str, Any], tm
     assert "<script>alert(1)</script>" in seen.text  # as text
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("which", ["digits_report", "photos_report"])
+def test_images_are_drawn(
+    chromium: Any, which: str, width: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    report = request.getfixturevalue(which)
+    seen = shown(chromium, report, tmp_path, width)
+    assert "What do they look like?" in seen.text and "Nearest real image" in seen.text
+    assert ("From one image to another" in seen.text) == (which == "digits_report")
+    assert "rows" not in re.sub(r"(?s)The recipe, with its defaults.*", "", seen.text).split()
+    assert "None" not in seen.text and "Undefined" not in seen.text
+    assert len((tmp_path / "report.html").read_bytes()) < 3_000_000
+
+
+def test_images_print_and_stand_in_the_dark(
+    chromium: Any, digits_report: dict[str, Any], tmp_path: Path
+) -> None:
+    seen = shown(chromium, digits_report, tmp_path, 720, media="print", dark=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", seen.printed)) <= 20 and b"/Subtype /Image" in seen.printed
+    shown(chromium, digits_report, tmp_path, 390, scripts=False, dark=True)
+
+
 def test_withheld_says_what_failed(minimal_report: dict[str, Any]) -> None:
     html = page.render(minimal_report)
     assert "No synthetic rows could be made and measured. Not released: there are no synthetic rows." in html

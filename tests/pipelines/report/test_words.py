@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from leaven.pipelines.report import words
+from leaven.pipelines.report import nouns, page, words
 
 
 def report(**changes: Any) -> dict[str, Any]:
@@ -126,3 +126,32 @@ def test_a_promise_says_what_was_spent_and_what_it_leaves_out() -> None:
         "epsilon 2.981 of 3 asked, delta 1e-05" in line and "does not hold for" in line for line in said
     )
     assert not any("epsilon" in line for line in words.limits(report(privacy={"copies": {}})))
+
+
+def of_images(**changes: Any) -> dict[str, Any]:
+    return report(name="x", recipe={"source": {"kind": "image"}}, **changes)
+
+
+def test_images_are_not_called_rows() -> None:
+    assert words.answer(of_images()).startswith("A classifier trained with 1,200 synthetic images scores")
+    assert "on real, unseen images: it helps" in words.answer(of_images())
+    assert (
+        words.verdict(of_images(verdict="withheld", rows={}))
+        == "Not released: there are no synthetic images."
+    )
+    assert words.worth(of_images()) == "Their worth in real images is not known: it was not measured."
+    assert words.measured(of_images()) == "The images were made by tvae: 1 × the real images."
+    assert not any("row" in line for line in words.limits(of_images(privacy={"copies": {}})))
+    say = nouns.sayer(of_images())
+    assert say("A row counts; Rows and no row, a real row.") == (
+        "An image counts; Images and no image, a real image."
+    )
+    assert say("Rowsham, arrows, distinct_rows") == "Rowsham, arrows, distinct_rows"
+    assert nouns.sayer(report())("a row of rows") == "a row of rows"
+
+
+def test_what_a_user_calls_rows_stays_rows() -> None:
+    per_class = {"rows of maize": {"real": 0.5, "augmented": 0.6}}
+    found = page.render(of_images(utility={**report()["utility"], "per_class": per_class}, gates=[]))
+    assert "<th>rows of maize</th>" in found and "Rejected images" in found and "Rejected rows" not in found
+    assert "Rejected rows" in page.render(report(name="x", gates=[]))
