@@ -52,6 +52,16 @@ CATALOG: dict[str, Entry] = {
         "leaven.generators.image.policy:Policy",
         "train images changed by albumentations: TrivialAugment, or a pipeline of your own",
     ),
+    "diffusion": Entry(
+        "image",
+        "leaven.generators.image.diffusion:Diffusion",
+        "Leaven's own: flow matching with a small U-Net; guided by class, ten evaluations an image at most",
+    ),
+    "vae": Entry(
+        "image",
+        "leaven.generators.image.vae:VAE",
+        "Leaven's own: a variational autoencoder with a learned prior; also images between two of a class",
+    ),
     "bootstrap": Entry(
         "table",
         "leaven.generators.table.controls:Bootstrap",

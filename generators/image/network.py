@@ -13,16 +13,15 @@ from torch import Tensor, nn
 
 from leaven.generators import training
 from leaven.generators.contract import Budget, Fit, Parameters, Progress
+from leaven.generators.errors import FitError
 from leaven.generators.image.base import ImageGenerator
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive
 
 WEIGHTS = "network.safetensors"
-HELD_OUT, LEAST_HELD_OUT = (
-    0.1,
-    100,
-)  # share of the images that training is watched with, where there are as many
-MOST_HELD_OUT = 500
+HELD_OUT = 0.1  # share of the images that training is watched with
+LEAST_HELD_OUT, MOST_HELD_OUT = 4, 500  # with fewer, none are
+LOOK = 256  # images with noise of their own that a look takes at least; few are looked at again
 LEAST_BATCH = 4  # images below which a batch that does not fit into memory is not halved
 
 
@@ -184,6 +183,12 @@ class NetworkGenerator(ImageGenerator):
         half = half_precision(self.parameters.precision, self.device)
         return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=half)
 
+    def _fitted(self) -> nn.Module:
+        """The network, once there is one."""
+        if self.network is None:
+            raise FitError(f"{self.name} is not fitted yet")
+        return self.network
+
     def _save(self, directory: Path) -> None:
         from safetensors.torch import save_file
 
@@ -202,18 +207,13 @@ class NetworkGenerator(ImageGenerator):
 class Data:
     """Train images on the device, in batches of which each depends on the seed and its number alone.
 
-    Where there are enough, a tenth of every class is held out to watch the training with.
+    Where there are enough, a tenth is held out to watch the training with, evenly over the classes that have three.
     """
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray, batch: int, seed: int, device: str):
         self.seed, self.device, self.size = seed, device, batch
         held = np.zeros(len(labels), dtype=bool)
-        if HELD_OUT * len(labels) >= LEAST_HELD_OUT:
-            rng = np.random.default_rng(derive(seed, "held out"))
-            share = min(HELD_OUT, MOST_HELD_OUT / len(labels))
-            for label in np.unique(labels):
-                own = np.flatnonzero(labels == label)
-                held[rng.permutation(own)[: round(share * len(own))]] = True
+        held[_held_out(labels, np.random.default_rng(derive(seed, "held out")))] = True
         self.pixels = torch.from_numpy(np.ascontiguousarray(pixels[~held])).to(device)
         self.labels = torch.from_numpy(labels[~held]).to(device)
         self.held_out = (
@@ -248,11 +248,24 @@ class Data:
         return found
 
     def held_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The held-out images, batch by batch."""
+        """The held-out images, batch by batch, few of them several times."""
         assert self.held_out is not None
         pixels, labels = self.held_out
-        for start in range(0, len(labels), self.size):
-            yield scaled(pixels[start : start + self.size]), labels[start : start + self.size]
+        for _ in range(-(-LOOK // len(labels))):
+            for start in range(0, len(labels), self.size):
+                yield scaled(pixels[start : start + self.size]), labels[start : start + self.size]
+
+
+def _held_out(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Which images are held out, evenly over the classes; none where they are few."""
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    order = order[np.bincount(labels)[labels[order]] >= 3]
+    count = min(round(HELD_OUT * len(order)), MOST_HELD_OUT)
+    if count < LEAST_HELD_OUT:
+        return np.empty(0, dtype=np.int64)
+    chosen: np.ndarray = order[((np.arange(count) + 0.5) * len(order) / count).astype(np.int64)]
+    return chosen
 
 
 def scaled(pixels: Tensor) -> Tensor:

@@ -1,0 +1,110 @@
+"""Images out of noise: flow matching with a small U-Net, classifier-free guidance, ten evaluations an image at most.
+
+Lipman et al., "Flow Matching for Generative Modeling" (ICLR 2023); times as in Esser et al., "Scaling Rectified Flow
+Transformers" (ICML 2024); guidance as in Ho and Salimans (2022), in the middle of the way alone as in Kynkäänniemi et
+al. (NeurIPS 2024).
+"""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from leaven.generators.image import augment
+from leaven.generators.image.network import NetworkGenerator, NetworkParameters, to_pixels
+from leaven.generators.image.unet import GROUP, UNet
+from leaven.generators.seeds import derive
+
+MEAN, SPREAD = -0.5, 1.2  # of the logarithm of t / (1 - t), where the network learns
+ANY_CLASS = 0.1  # share of train images whose class the network is not told
+
+
+class DiffusionParameters(NetworkParameters):
+    """Parameters of diffusion."""
+
+    width: int = Field(96, ge=GROUP, le=1024, multiple_of=GROUP, description="channels of the network")
+    blocks: int = Field(2, ge=1, le=8, description="residual blocks of each level, on the way down and up")
+    augment: float = Field(
+        0.2, ge=0, le=1, description="chance of each change of a train image, which the network is told"
+    )
+    evaluations: int = Field(8, ge=2, le=1000, description="steps from noise to an image")
+    guidance_scale: float = Field(1.0, ge=0, le=20, description="how much more of its class; 1: as it is")
+
+
+class Diffusion(NetworkGenerator):
+    """Flow matching: the network learns the way from noise (time 1) to an image (time 0)."""
+
+    name = "diffusion"
+    Parameters = DiffusionParameters
+
+    def _build(self) -> nn.Module:
+        height, width, channels = self.shape
+        asked = self.parameters
+        return UNet(channels, (height, width), len(self.classes), augment.TOLD, asked.width, asked.blocks)
+
+    def _loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        count, device = len(images), images.device
+        told = torch.zeros(count, augment.TOLD, device=device)
+        if network.training:
+            images, told = augment.changed(images, self.parameters.augment, generator)
+            unknown = torch.rand(count, generator=generator, device=device) < ANY_CLASS
+            labels = torch.where(unknown, len(self.classes), labels)
+        times = torch.sigmoid(MEAN + SPREAD * torch.randn(count, generator=generator, device=device))
+        noise = torch.randn(images.shape, generator=generator, device=device)
+        part = times[:, None, None, None]
+        found = network((1 - part) * images + part * noise, times, labels, told)
+        return F.mse_loss(found.float(), noise - images)
+
+    def _draw(self, network: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        height, width, channels = self.shape
+        noise = torch.randn(len(labels), channels, height, width, generator=generator, device=labels.device)
+        return self._solve(network, noise, labels)
+
+    def walk(self, steps: int, seed: int, classes: int = 10) -> np.ndarray:
+        """From one image to another of each of the first classes, uint8 (steps, classes, h, w, c)."""
+        network, count = self._fitted(), min(classes, len(self.classes))
+        height, width, channels = self.shape
+        with self.computing(self.device), torch.inference_mode():
+            generator = torch.Generator(self.device).manual_seed(derive(seed, "walk") % 2**63)
+            ends = torch.randn(2, count, channels, height, width, generator=generator, device=self.device)
+            labels = torch.arange(count, device=self.device)
+            angles = [step / max(1, steps - 1) * math.pi / 2 for step in range(steps)]
+            with self.cast():
+                made = [
+                    self._solve(network, ends[0] * math.cos(a) + ends[1] * math.sin(a), labels)
+                    for a in angles
+                ]
+        return np.stack([to_pixels(images) for images in made])
+
+    def _solve(self, network: nn.Module, noise: Tensor, labels: Tensor) -> Tensor:
+        """From noise to images, by two-step Adams-Bashforth."""
+        grid = times(self.parameters.evaluations)
+        images, before = noise, None
+        for number, (now, then) in enumerate(itertools.pairwise(grid)):
+            flow = self._flow(network, images, now, labels)
+            step = then - now
+            bent = 0.0 if before is None else step / (now - grid[number - 1]) / 2
+            images = images + step * (flow if before is None else flow + bent * (flow - before))
+            before = flow
+        return images
+
+    def _flow(self, network: nn.Module, images: Tensor, time: float, labels: Tensor) -> Tensor:
+        """The guided direction from image to noise."""
+        scale, count = self.parameters.guidance_scale, len(labels)
+        guided = scale != 1
+        if guided:
+            images = torch.cat([images, images])
+            labels = torch.cat([labels, torch.full_like(labels, len(self.classes))])
+        told = torch.zeros(len(labels), augment.TOLD, device=labels.device)
+        flow: Tensor = network(images, torch.full((len(labels),), time, device=labels.device), labels, told)
+        flow = flow.float()
+        return torch.lerp(flow[count:], flow[:count], scale) if guided else flow
+
+
+def times(evaluations: int) -> list[float]:
+    """The times at which the network is asked, from 1 down to 0, which ends the list."""
+    return [1 - number / evaluations for number in range(evaluations + 1)]
