@@ -1,0 +1,256 @@
+"""A generator against a discriminator: sharp images, drawn in one evaluation.
+
+The loss compares a real image with a made one of the same class, with gradient penalties on both (Huang et al., "The
+GAN is dead; long live the GAN! A Modern GAN Baseline", NeurIPS 2024): it has no local equilibria in which only some
+of the images are made. Few images are kept from being learned by heart by DiffAugment; the class is told little by
+little (Shahbazi et al., "Collapse by Conditioning", ICLR 2022).
+"""
+
+import copy
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from leaven.generators.checkpoint import Checkpoint
+from leaven.generators.contract import Budget, Fit, Parameters, Progress
+from leaven.generators.errors import FitError
+from leaven.generators.image.gan_networks import Discriminator, Generator, augmented
+from leaven.generators.image.likeness import Likeness
+from leaven.generators.image.network import Data, NetworkGenerator, NetworkParameters, scaled
+from leaven.generators.seeds import derive
+
+LOOKED_AT = 500  # real images that made ones are compared with
+MADE = 1000  # images that are made for a look
+FEW = 2000  # images up to which every one is augmented
+COLLAPSED = 0.5  # of the real images' spread
+SATURATED = 0.99
+
+
+class GanParameters(NetworkParameters):
+    """Parameters of gan."""
+
+    steps: int = Field(30_000, ge=1, le=10_000_000, description="batches to learn from at most")
+    rate: float = Field(5e-4, gt=0, le=1, description="learning rate of both networks")
+    width: int = Field(48, ge=4, le=512, description="channels of the finest level")
+    latent: int = Field(64, ge=2, le=1024, description="numbers of noise that an image is made from")
+    penalty: float = Field(
+        1.0, ge=0, le=1000, description="weight of the penalties on the discriminator's gradients"
+    )
+    lazy: int = Field(4, ge=1, le=64, description="steps from one penalty to the next, which weighs as many")
+    augment: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="chance of each change before the discriminator sees an image; left out: by the number of images",
+    )
+    ramp: int = Field(500, ge=0, le=1_000_000, description="steps over which the class is told more and more")
+    average: float = Field(
+        0.998, ge=0, lt=1, description="how slowly the average of the generator's weights moves"
+    )
+    every: int = Field(250, ge=1, le=1_000_000, description="steps between two looks at the images")
+
+
+class Gan(NetworkGenerator):
+    """Draws images of a class from noise."""
+
+    name = "gan"
+    Parameters: ClassVar[type[Parameters]] = GanParameters
+
+    def _build(self) -> nn.Module:
+        return Generator(self.shape, len(self.classes), self.parameters.latent, self.parameters.width)
+
+    def _loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        raise NotImplementedError("two networks have two losses: see _Game")
+
+    def _draw(self, network: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(len(labels), self.parameters.latent, generator=generator, device=generator.device)
+        made: Tensor = network(noise, labels)
+        return made
+
+    def _train(
+        self,
+        pixels: np.ndarray,
+        labels: np.ndarray,
+        batch: int,
+        *,
+        seed: int,
+        budget: Budget,
+        device: str,
+        progress: Progress,
+    ) -> Fit:
+        """Play until the steps or the budget are spent; the averaged generator of the best look stays."""
+        with self.computing(device):
+            data = Data(pixels, labels, batch, seed, self.device)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive(seed, "discriminator") % 2**63)
+                discriminator = Discriminator(self.shape, len(self.classes), self.parameters.width)
+            game = _Game(self, self._fresh(seed), discriminator, data)
+            report = game.play(budget, progress)
+            self.network = game.best_network()
+        return report
+
+
+class _Game:
+    """The two networks, their optimizers and the averaged generator."""
+
+    def __init__(self, owner: Gan, generator: nn.Module, discriminator: nn.Module, data: Data):
+        self.owner, self.settings, self.data = owner, owner.parameters, data
+        self.generator = generator
+        self.discriminator: nn.Module = discriminator.to(  # type: ignore[call-overload]
+            device=owner.device, memory_format=torch.channels_last
+        )
+        self.average = copy.deepcopy(generator).requires_grad_(False).eval()
+        self.best = [value.detach().clone() for value in self.average.parameters()]
+        self.optimizers = [
+            torch.optim.Adam(network.parameters(), lr=self.settings.rate, betas=(0.0, 0.99), fused=True)
+            for network in (self.generator, self.discriminator)
+        ]
+        share = min(1.0, math.sqrt(FEW / len(data)))
+        self.augment = share if self.settings.augment is None else self.settings.augment
+        images, labels = data.held_out or (data.pixels, data.labels)
+        picked = np.random.default_rng(derive(data.seed, "looked at")).permutation(len(labels))[:LOOKED_AT]
+        self.labels = labels[torch.from_numpy(np.sort(picked)).to(owner.device)]
+        self.likeness = Likeness(
+            scaled(images[torch.from_numpy(np.sort(picked)).to(owner.device)]), self.labels
+        )
+
+    def play(self, budget: Budget, progress: Progress) -> Fit:
+        """Alternate until done."""
+        settings = self.settings
+        total = budget.steps if budget.steps is not None else settings.steps
+        step, best, losses = 0, math.inf, []
+        kept = Checkpoint(
+            budget,
+            {"generator": self.generator, "discriminator": self.discriminator},
+            self.optimizers,
+            {"average": list(self.average.parameters()), "best": self.best},
+        )
+        state = kept.load()
+        if state is not None:
+            step, best, losses = state["step"], state["best"], state["losses"]
+        clock = False
+        while step < total and not clock:
+            told = self._step(step)
+            step += 1
+            clock = budget.steps is None and budget.spent(step)
+            if step % settings.every == 0 or step == total or clock:
+                far = self._look()
+                losses.append({"step": step, "distance": far, **{k: float(v) for k, v in told.items()}})
+                if not math.isfinite(sum(losses[-1].values())):
+                    raise FitError("gan: the loss is no number any more; a lower learning rate may help")
+                if far < best:
+                    best = far
+                    torch._foreach_copy_(self.best, list(self.average.parameters()))
+                done = step / total
+                if budget.steps is None and budget.seconds is not None:
+                    done = max(done, min(1.0, budget.elapsed / budget.seconds))
+                progress(min(done, 0.999), f"gan: step {step:,}, distance {far:.3f}")
+            if kept.due:
+                kept.save({"step": step, "best": best, "losses": losses})
+        torch._foreach_copy_(list(self.average.parameters()), self.best)
+        notes = [f"the budget allowed {step:,} of {settings.steps:,} steps"] if clock else []
+        return Fit(
+            steps=step,
+            stopped_by="budget" if clock or budget.steps is not None else "done",
+            notes=[*notes, *self._collapse(losses)],
+            losses=losses,
+        )
+
+    def _step(self, step: int) -> dict[str, Tensor]:
+        """One update of the discriminator and one of the generator, on the images of this step."""
+        settings = self.settings
+        real, labels, random = self.data.batch(step)
+        ramp = min(1.0, step / settings.ramp) if settings.ramp else 1.0
+        rate = settings.rate * min(1.0, (step + 1) / 100)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        for_generator, for_discriminator = self.optimizers
+        both = torch.cat([labels, labels])
+
+        with self.owner.cast():
+            made = self.generator(self._noise(len(labels), random), labels, ramp)
+        shown = self._shown(real, made.detach(), random)
+        penalised = step % settings.lazy == 0 and settings.penalty > 0
+        shown.requires_grad_(penalised)
+        with self.owner.cast():
+            looks_real, looks_made = self.discriminator(shown, both, ramp).chunk(2)
+        loss = F.softplus(looks_made - looks_real).mean()
+        penalty = torch.zeros(())
+        if penalised:
+            score = looks_real.sum() + looks_made.sum()
+            (slope,) = torch.autograd.grad(score, shown, create_graph=True)
+            penalty = slope.square().sum((1, 2, 3)).mean() * 2  # the mean of R1 and that of R2
+        self._update(for_discriminator, loss + settings.penalty / 2 * settings.lazy * penalty)
+
+        shown = self._shown(real, made, random)
+        with self.owner.cast():
+            self.discriminator.requires_grad_(False)
+            looks_real = self.discriminator(shown[: len(real)].detach(), labels, ramp)
+            looks_made = self.discriminator(shown[len(real) :], labels, ramp)
+            self.discriminator.requires_grad_(True)
+        against = F.softplus(looks_real - looks_made).mean()
+        self._update(for_generator, against)
+        with torch.no_grad():
+            kept = min(settings.average, (step + 1) / (step + 10))
+            torch._foreach_lerp_(
+                list(self.average.parameters()), [p.data for p in self.generator.parameters()], 1 - kept
+            )
+        return {
+            "discriminator": loss.detach(),
+            "generator": against.detach(),
+            "told_apart": torch.sigmoid(looks_real - looks_made).mean().detach(),
+        }
+
+    def _shown(self, real: Tensor, made: Tensor, random: torch.Generator) -> Tensor:
+        changed = augmented(torch.cat([real, made]), self.augment, random)
+        return changed.contiguous(memory_format=torch.channels_last)
+
+    def _update(self, optimizer: Any, loss: Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    def _noise(self, count: int, random: torch.Generator) -> Tensor:
+        return torch.randn(count, self.settings.latent, generator=random, device=random.device)
+
+    def _made(self) -> tuple[Tensor, Tensor]:
+        """Images of the averaged generator and their classes, which are those of the real ones over and over."""
+        labels = self.labels.repeat(max(1, MADE // len(self.labels)))
+        random = self.data.generator("look")
+        with torch.no_grad(), self.owner.cast():
+            parts = [
+                self.average(self._noise(len(some), random), some).float()
+                for some in labels.split(self.owner.draw_batch)
+            ]
+        return torch.cat(parts), labels
+
+    def _look(self) -> float:
+        images, labels = self._made()
+        return self.likeness.distance(images, labels)
+
+    def _collapse(self, losses: list[dict[str, float]]) -> list[str]:
+        """What a person should know about the images of the state that is kept."""
+        images, labels = self._made()
+        notes = []
+        narrow = {k: v for k, v in self.likeness.spreads(images, labels).items() if v < COLLAPSED}
+        if narrow:
+            told = ", ".join(
+                f"'{self.owner.classes[label]}' {share:.0%}"
+                for label, share in sorted(narrow.items(), key=lambda pair: pair[1])[:5]
+            )
+            notes.append(f"collapse: made images lie closer together than real ones; spread {told}")
+        if losses and losses[-1]["told_apart"] > SATURATED:
+            notes.append(
+                f"the discriminator tells real from made in {losses[-1]['told_apart']:.1%}: little is learned from it"
+            )
+        return notes
+
+    def best_network(self) -> nn.Module:
+        """The averaged generator of the best look."""
+        return self.average.requires_grad_(True).eval()
