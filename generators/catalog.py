@@ -52,6 +52,11 @@ CATALOG: dict[str, Entry] = {
         "leaven.generators.image.policy:Policy",
         "train images changed by albumentations: TrivialAugment, or a pipeline of your own",
     ),
+    "pretrained": Entry(
+        "image",
+        "leaven.generators.image.pretrained:Pretrained",
+        "a diffusion model that you name, through diffusers: train images noised part of the way and denoised",
+    ),
     "bootstrap": Entry(
         "table",
         "leaven.generators.table.controls:Bootstrap",
