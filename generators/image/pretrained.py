@@ -18,6 +18,7 @@ from leaven.generators.errors import FitError, InputError
 from leaven.generators.image import pretrained_adapt as adapting
 from leaven.generators.image import pretrained_model as models
 from leaven.generators.image.base import ImageGenerator
+from leaven.generators.image.pretrained_lesson import IMAGES, Method, Training
 from leaven.generators.image.pretrained_parameters import PretrainedParameters
 from leaven.generators.seeds import derive, seeded
 
@@ -33,6 +34,10 @@ class Pretrained(ImageGenerator):
     name = "pretrained"
     role: ClassVar[Literal["sampler", "editor"]] = "editor"
     Parameters = PretrainedParameters
+    device = "cpu"
+    most: int | None = (
+        None  # images at once that GPU memory has been seen to hold; None: as many as asked for
+    )
 
     def _learn(
         self,
@@ -52,15 +57,13 @@ class Pretrained(ImageGenerator):
             )
         self.pixels, self.labels, self.device = pixels.copy(), labels, device
         self.state: dict[str, Any] = {}
-        self.most: int | None = None
+        self.most = None
         progress(0.01, f"pretrained: opening {asked.model}")
         self.model = models.Model.found(asked.model, asked.revision, asked.allow_download, asked.unsafe)
-        self._forget()
-        models.side_of(self.pipeline, asked.side)
         wanted, report = self.batch, Fit()
         if asked.adapt != "none":
             report = self._adapt(asked.adapt, seed, budget, progress)
-            self._forget()  # opened again as `load` does, so that both draw the same
+        self._forget()
         self._try(derive(seed, "trial"))
         if self.batch < wanted:
             report.notes.append(
@@ -90,25 +93,26 @@ class Pretrained(ImageGenerator):
         asked: int = self.parameters.batch or (8 if on_gpu else 1)
         return min(asked, self.most) if on_gpu and self.most else asked
 
-    def _adapt(self, method: adapting.Method, seed: int, budget: Budget, progress: Progress) -> Fit:
+    def _adapt(self, method: Method, seed: int, budget: Budget, progress: Progress) -> Fit:
         """Teach the model the train images; with half the batch where GPU memory is too small."""
         import torch
 
         asked: PretrainedParameters = self.parameters
         while True:
-            how = adapting.Training(
-                method,
-                models.side_of(self.pipeline, asked.side),
-                asked.adapt_steps,
-                asked.adapt_rate or RATES[method],
-                asked.rank,
-                min(adapting.IMAGES, self.most or adapting.IMAGES),
-                self.batch,
+            pipeline = models.opened(self.model, self.device, asked.unsafe, training=True)
+            how = Training(
+                method=method,
+                side=models.side_of(pipeline, asked.side),
+                steps=asked.adapt_steps,
+                rate=asked.adapt_rate or RATES[method],
+                rank=asked.rank,
+                images=min(IMAGES, self.most or IMAGES),
+                batch=self.batch,
             )
             try:
                 with models.quiet(), seeded(derive(seed, "adapt"), self.threads):
                     self.state, report = adapting.learned(
-                        self.pipeline,
+                        pipeline,
                         how,
                         self.pixels,
                         self.labels,
@@ -120,7 +124,7 @@ class Pretrained(ImageGenerator):
                     )
                 return report
             except torch.OutOfMemoryError:
-                self._forget()
+                del pipeline
                 self._halve()
 
     def _prompts(self, learned: bool) -> list[str]:
@@ -163,8 +167,9 @@ class Pretrained(ImageGenerator):
         LOG.warning("pretrained: out of GPU memory; going on with %d images at once", self.batch)
 
     def to(self, device: str) -> Self:
-        self.device = device
-        self._forget()
+        if device != self.device:
+            self.device = device
+            self._forget()
         return self
 
     def _make(self, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -241,7 +246,7 @@ class Pretrained(ImageGenerator):
         self._needs()
         asked: PretrainedParameters = self.parameters
         told = json.loads((directory / MODEL).read_text(encoding="utf-8"))
-        self.most, self.device = told["most"], "cpu"
+        self.most = told["most"]
         self.model = models.Model.found(
             asked.model, told["commit"] or asked.revision, asked.allow_download, asked.unsafe
         )

@@ -122,8 +122,8 @@ def _pickled(part: Path) -> bool:
     return ".safetensors" not in suffixes and not suffixes.isdisjoint(PICKLED)
 
 
-def opened(model: Model, device: str, unsafe: bool) -> Any:
-    """The image-to-image pipeline on a device: float32 on a CPU, half as wide on a GPU.
+def opened(model: Model, device: str, unsafe: bool, training: bool = False) -> Any:
+    """The image-to-image pipeline on a device.
 
     Raises:
         InputError: it cannot be used for this; says why.
@@ -136,7 +136,7 @@ def opened(model: Model, device: str, unsafe: bool) -> Any:
         try:
             pipeline = AutoPipelineForImage2Image.from_pretrained(
                 model.folder,
-                dtype=precision(device),
+                dtype=precision(device, training),
                 use_safetensors=None if unsafe else True,
                 local_files_only=True,
             )
@@ -150,13 +150,15 @@ def opened(model: Model, device: str, unsafe: bool) -> Any:
         return pipeline.to(device)
 
 
-def precision(device: str) -> Any:
-    """The type in which a model computes on a device."""
+def precision(device: str, training: bool = False) -> Any:
+    """The type in which a model computes on a device; float16, in which small gradients vanish, only draws."""
     import torch
 
     if not device.startswith("cuda"):
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float32 if training else torch.float16
 
 
 def side_of(pipeline: Any, asked: int | None) -> int:

@@ -145,8 +145,9 @@ def test_the_model_learns_the_train_images(
     assert min(held) < (1 - falls) * held[0]
     drawn = made.sample(6, seed=3)
     assert not drawn.equals(plain.sample(6, seed=3))
-    again.fit(rows, seed=1, threads=1)
-    pd.testing.assert_frame_equal(drawn, again.sample(6, seed=3))
+    if adapt == "lora":  # the other one is fitted twice where the clock ends it
+        again.fit(rows, seed=1, threads=1)
+        pd.testing.assert_frame_equal(drawn, again.sample(6, seed=3))
     made.save(tmp_path)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 100_000  # the model is not among it
     pd.testing.assert_frame_equal(drawn, Pretrained.load(tmp_path).sample(6, seed=3))
@@ -200,7 +201,7 @@ def test_out_of_gpu_memory_halves_the_batch(rows: Rows, model: Path, monkeypatch
         return draw(self, sources, taken, seeds)
 
     monkeypatch.setattr(Pretrained, "_drawn", small)
-    monkeypatch.setattr("leaven.generators.image.pretrained_model.precision", lambda device: torch.float32)
+    monkeypatch.setattr("leaven.generators.image.pretrained_model.precision", lambda *_: torch.float32)
     monkeypatch.setattr("diffusers.DiffusionPipeline.to", lambda self, *_: self)
     report = made.fit(rows, seed=1, threads=1, device="cuda")
     assert made.batch == 2
@@ -231,12 +232,15 @@ def test_a_model_in_the_hub_s_cache(
         Pretrained.load(saved)
 
 
-def test_another_model_in_its_place_is_noticed(rows: Rows, tmp_path: Path) -> None:
-    model = build(tmp_path / "model")
+def test_another_model_in_its_place_is_noticed(rows: Rows, model: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = shutil.copytree(model, tmp_path / "model")
     made = fitted(rows, model)
     (saved := tmp_path / "saved").mkdir()
     made.save(saved)
-    build(model, seed=1)
+    weights = load_file(path := model / "unet" / "diffusion_pytorch_model.safetensors")
+    save_file({**weights, "conv_in.bias": weights["conv_in.bias"] + 0.1}, path)
     with pytest.raises(InputError, match="is another one than the generator was fitted with"):
         Pretrained.load(saved)
 
