@@ -47,21 +47,6 @@ CATALOG: dict[str, Entry] = {  # a name that stands for another kind already is 
         "leaven.generators.table.smote:Smote",
         "SMOTE-NC: rows between a train row and its neighbour of the same class",
     ),
-    "policy": Entry(
-        "image",
-        "leaven.generators.image.policy:Policy",
-        "train images changed by albumentations: TrivialAugment, or a pipeline of your own",
-    ),
-    "diffusion": Entry(
-        "image",
-        "leaven.generators.image.diffusion:Diffusion",
-        "Leaven's own: flow matching with a small U-Net; guided by class, ten evaluations an image at most",
-    ),
-    "vae": Entry(
-        "image",
-        "leaven.generators.image.vae:VAE",
-        "Leaven's own: a variational autoencoder with a learned prior; also images between two of a class",
-    ),
     "bootstrap": Entry(
         "table",
         "leaven.generators.table.controls:Bootstrap",
@@ -80,15 +65,41 @@ CATALOG: dict[str, Entry] = {  # a name that stands for another kind already is 
         "control: train rows with almost invisible noise",
         control=True,
     ),
+    "policy": Entry(
+        "image",
+        "leaven.generators.image.policy:Policy",
+        "train images changed by albumentations: TrivialAugment, or a pipeline of your own",
+    ),
     "gan": Entry(
         "image",
         "leaven.generators.image.gan:Gan",
         "adversarial network: relativistic loss with gradient penalties, augmented discriminator; sharp, fast to draw",
     ),
+    "vae": Entry(
+        "image",
+        "leaven.generators.image.vae:VAE",
+        "Leaven's own: a variational autoencoder with a learned prior; also images between two of a class",
+    ),
+    "diffusion": Entry(
+        "image",
+        "leaven.generators.image.diffusion:Diffusion",
+        "Leaven's own: flow matching with a small U-Net; guided by class, ten evaluations an image at most",
+    ),
     "image/autoregressive": Entry(
         "image",
         "leaven.generators.image.autoregressive:Autoregressive",
         "images as codes that a transformer predicts one by one; gives likelihoods too",
+    ),
+    "pretrained": Entry(
+        "image",
+        "leaven.generators.image.pretrained:Pretrained",
+        "a diffusion model that you name, through diffusers: train images noised part of the way and denoised",
+    ),
+    "image/memoriser": Entry(
+        "image",
+        "leaven.generators.image.controls:Memoriser",
+        "control: train images with almost invisible noise",
+        control=True,
     ),
 }
 
