@@ -18,12 +18,13 @@ from leaven.generators.seeds import derive
 from leaven.pipelines.kinds.image import resnet
 from leaven.pipelines.kinds.image.remembered import Remembered, keys
 from leaven.pipelines.quality.encode import as_labels
-from leaven.pipelines.quality.images.arms import pixels_of
+from leaven.pipelines.quality.images.arms import held, pixels_of
 from leaven.pipelines.task import Task
 
 FOLDS = 3
-LEARNED_ROWS = 20_000  # train images that networks here learn from; a sample of more
-STEPS = 300  # of a network here: features and the order of confidences need fewer than the best accuracy
+LEARNED_ROWS = 20_000  # train images that networks learn from at most
+STEPS = 150  # of a network, twice as many from FEW images on: less than for the best accuracy, which is not asked for
+FEW = 2_000
 VIEWS = 2  # of an image: as it is, and shifted
 SHIFT = 1 / 16  # of the side
 KEPT = 3  # sets of train images whose networks are kept
@@ -82,9 +83,14 @@ class Learned:
             seed=seed,
             threads=self.threads,
             device=self.device,
-            steps=STEPS,
+            steps=STEPS * (1 if len(self.labels) < FEW else 2),
             redraw=Redraw(),
         )
+
+
+def learned_rows(schema: Schema) -> int:
+    """How many train images networks learn from at most."""
+    return min(LEARNED_ROWS, held(schema))
 
 
 def learned(
@@ -95,15 +101,15 @@ def learned(
     Args:
         schema: the columns, one of them of images.
         task: a classification.
-        train: train rows and nothing else; a sample of `LEARNED_ROWS` of more.
+        train: train rows and nothing else; a sample of `learned_rows` of more.
         seed: of the networks. The default serves everybody who wants to share them.
         threads: of a training.
         device: where it trains.
     """
     codes = pd.Index(list(task.classes)).get_indexer(pd.Index(as_labels(train[task.target])))
     rows = np.flatnonzero(codes >= 0)
-    if len(rows) > LEARNED_ROWS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, LEARNED_ROWS, replace=False))
+    if len(rows) > learned_rows(schema):
+        rows = np.sort(np.random.default_rng(seed).choice(rows, learned_rows(schema), replace=False))
     pixels, labels = pixels_of(schema, train)[rows], codes[rows].astype(np.int64)
     asked = [pixels.shape, task.classes, seed, threads, device]
     key = f"{derive(asked)}-{hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest()}"

@@ -17,7 +17,7 @@ from leaven.generators.image.pixels import image_column
 from leaven.generators.rows import Rows, to_frame
 from leaven.generators.schema import Schema
 from leaven.pipelines.kinds.agreement import LabelAgreement, Level
-from leaven.pipelines.kinds.image.crossfit import LEARNED_ROWS, Ensemble, learned
+from leaven.pipelines.kinds.image.crossfit import Ensemble, learned, learned_rows
 from leaven.pipelines.kinds.image.extractor import Extractor
 from leaven.pipelines.kinds.image.extractor import make as make_extractor
 from leaven.pipelines.kinds.image.remembered import keys
@@ -53,7 +53,7 @@ def make(
 
     @functools.cache
     def known() -> pd.DataFrame:
-        return rows.frame(LEARNED_ROWS)
+        return rows.frame(learned_rows(schema))
 
     @functools.cache
     def extractor() -> Extractor:

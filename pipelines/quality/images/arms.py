@@ -16,6 +16,9 @@ from leaven.pipelines.quality.encode import as_labels
 if TYPE_CHECKING:
     from leaven.pipelines.kinds.image.extractor import Extractor
 
+MOST_BYTES = 2**29  # of pixels of one set of images
+BLOCK = 256  # images that are computed at a time
+
 
 @dataclass
 class Images:
@@ -68,10 +71,12 @@ class Arms:
     ) -> "Arms":
         """As many images of each as the smallest has, at most `max_rows`; of train at most `max_rows`.
 
+        Of large images fewer: see `held`.
+
         Raises:
             ValueError: one of the frames is empty.
         """
-        drawn = controls.Arms.draw(train, synthetic, fresh, seed, max_rows)
+        drawn = controls.Arms.draw(train, synthetic, fresh, seed, min(max_rows, held(schema)))
         return cls(
             reference=images(schema, drawn.reference, extractor),
             synthetic=images(schema, drawn.synthetic, extractor),
@@ -88,9 +93,12 @@ class Arms:
     def noise(self) -> Images:
         """Images whose pixels are normal with train's mean and deviation, whatever the class; labels as often."""
         random = np.random.default_rng(derive(self.seed, "noise"))
-        real = self.reference.pixels.astype(np.float32)
-        drawn = random.standard_normal((self.rows, *real.shape[1:]), dtype=np.float32)
-        pixels = np.clip(np.rint(drawn * real.std(axis=0) + real.mean(axis=0)), 0, 255).astype(np.uint8)
+        real = self.reference.pixels
+        mean, deviation = (of(real, axis=0, dtype=np.float64) for of in (np.mean, np.std))
+        pixels = np.empty((self.rows, *real.shape[1:]), dtype=np.uint8)
+        for start in range(0, self.rows, BLOCK):
+            block = pixels[start : start + BLOCK]
+            block[:] = np.clip(np.rint(random.standard_normal(block.shape) * deviation + mean), 0, 255)
         return Images(pixels, self.like().labels, self.extractor(pixels))
 
     def relabelled(self) -> Images:
@@ -121,6 +129,13 @@ def images(schema: Schema, frame: pd.DataFrame, extractor: "Extractor") -> Image
     """A frame's images as arrays and features."""
     pixels = pixels_of(schema, frame)
     return Images(pixels, as_labels(frame[schema.target]), extractor(pixels))
+
+
+def held(schema: Schema) -> int:
+    """How many images of a set are held in memory at most."""
+    shape = image_column(schema).shape
+    assert shape is not None
+    return max(1, MOST_BYTES // int(np.prod(shape)))
 
 
 def pixels_of(schema: Schema, frame: pd.DataFrame) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leaven.pipelines.quality.images.arms import BLOCK
 from leaven.pipelines.quality.neighbours import nearest
 
 if TYPE_CHECKING:
@@ -48,13 +49,16 @@ def spaces(extractor: "Extractor", train: np.ndarray) -> list[Space]:
 
 def pooled(pixels: np.ndarray) -> np.ndarray:
     """Pixels in 0 to 1, averaged over blocks to a side of at most 16: float64 (rows, dimensions)."""
+    parts = [_pooled(pixels[start : start + BLOCK]) for start in range(0, len(pixels), BLOCK)]
+    return np.concatenate(parts) if parts else _pooled(pixels)
+
+
+def _pooled(pixels: np.ndarray) -> np.ndarray:
     rows, height, width, channels = pixels.shape
-    by = [-(-side // POOLED) for side in (height, width)]
-    wide = np.pad(
-        pixels.astype(np.float32) / 255, ((0, 0), (0, -height % by[0]), (0, -width % by[1]), (0, 0)), "edge"
-    )
-    blocks = wide.reshape(rows, wide.shape[1] // by[0], by[0], wide.shape[2] // by[1], by[1], channels)
-    return blocks.mean(axis=(2, 4)).reshape(rows, -1).astype(np.float64)
+    down, across = -(-height // POOLED), -(-width // POOLED)
+    wide = np.pad(pixels, ((0, 0), (0, -height % down), (0, -width % across), (0, 0)), "edge")
+    blocks = wide.reshape(rows, wide.shape[1] // down, down, wide.shape[2] // across, across, channels)
+    return blocks.mean(axis=(2, 4), dtype=np.float64).reshape(rows, -1) / 255
 
 
 class Closeness:

@@ -14,7 +14,7 @@ from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines.quality.attacks import ATTACKS, SMOOTH, Neighbours
 from leaven.pipelines.quality.controls import draw
-from leaven.pipelines.quality.images.arms import pixels_of
+from leaven.pipelines.quality.images.arms import held, pixels_of
 from leaven.pipelines.quality.images.closeness import PIXELS, NearCopies, Space, spaces
 from leaven.pipelines.quality.membership import Lists, membership
 from leaven.pipelines.quality.neighbours import Copies, nearest
@@ -47,7 +47,7 @@ def measure(
         held_out: real images that neither it nor the extractor saw: the non-members.
         seed: of samples and splits.
         max_rows: at most so many train and synthetic images are searched, and half so many held-out ones; exact copies
-            are looked for in all of train.
+            are looked for in all of train. Of large images fewer: see `arms.held`.
         extractor: pixels -> features.
 
     Returns:
@@ -59,6 +59,7 @@ def measure(
     """
     if min(len(train), len(held_out)) < 4 or synthetic.empty:
         raise ValueError("privacy needs at least 4 train and 4 held-out images and some synthetic ones")
+    max_rows = min(max_rows, held(schema))
     only = Schema(columns=(image_column(schema),), target=schema.target)  # a copy is one whatever its label
     exact = Copies(only, train)
     members = draw(train, max_rows, derive(seed, "train"))

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaven.pipelines.quality.images import diversity, fidelity
+from leaven.pipelines.kinds.image.extractor import Extractor
+from leaven.pipelines.quality.images import arms, diversity, fidelity
 
 from .planted_images import SCHEMA, TASK, blobs, collapsed, frame, memorised, noise, pixels, projector
 
@@ -120,3 +121,12 @@ def test_images_all_alike_give_numbers() -> None:
     for module in (fidelity, diversity):
         for entry in measure(module, grey, train=grey, fresh=grey).values():
             assert np.isfinite([entry["value"], entry["floor"], entry["ceiling"]]).all()
+
+
+def test_of_large_images_fewer_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arms, "MOST_BYTES", 144 * 50)
+    asked: list[int] = []
+    extractor = projector()
+    counted = Extractor("counted", lambda images: asked.append(len(images)) or extractor(images))  # type: ignore[func-returns-value]
+    measure(fidelity, blobs(100, 4), extractor=counted)
+    assert asked == [50] * 4, "train, synthetic and fresh images, and the noise"
