@@ -38,6 +38,7 @@ def assemble(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "recipe": run.recipe.model_dump(mode="json", exclude_none=True),
         "task": run.task.model_dump(mode="json"),
+        "compared": run.kind.COMPARED,
         "chosen": _named(choice.chosen) or "none",
         "certified": _named(choice.best),
         "rows": {

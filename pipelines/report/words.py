@@ -218,7 +218,13 @@ def why_none(report: Mapping[str, Any]) -> str:
         reason = (one.get("validation") or {}).get("reason")
         if reason and same(one, best):
             return f"{label(best)} {sayer(report)(reason)}"
-    return sayer(report)("on validation rows, no candidate beat real rows alone")
+    return sayer(report)(f"on validation rows, no candidate beat {beaten(report)}")
+
+
+def beaten(report: Mapping[str, Any]) -> str:
+    """What candidates are compared with on validation rows."""
+    classic = report.get("compared") == "classic"
+    return sayer(report)("real rows with the best classic way" if classic else "real rows alone")
 
 
 def measured(report: Mapping[str, Any]) -> str:

@@ -104,6 +104,18 @@ def test_images_print_and_stand_in_the_dark(
     shown(chromium, digits_report, tmp_path, 390, scripts=False, dark=True)
 
 
+def test_hostile_labels_of_images_stay_texts(
+    chromium: Any, digits_report: dict[str, Any], tmp_path: Path
+) -> None:
+    report = copy.deepcopy(digits_report)
+    bad = '"><script>alert(1)</script>' + "w" * 120
+    pictures = report["panels"]["pictures"]
+    for group in (pictures["classes"], pictures["neighbours"]["pairs"], pictures["confidence"]["worst"]):
+        group[0]["label"] = bad
+    pictures["rejected"][0]["labels"][0] = bad
+    assert "<script>alert(1)</script>" in shown(chromium, report, tmp_path, 390).text  # as text
+
+
 def test_withheld_says_what_failed(minimal_report: dict[str, Any]) -> None:
     html = page.render(minimal_report)
     assert "No synthetic rows could be made and measured. Not released: there are no synthetic rows." in html

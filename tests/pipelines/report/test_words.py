@@ -150,6 +150,19 @@ def test_images_are_not_called_rows() -> None:
     assert nouns.sayer(report())("a row of rows") == "a row of rows"
 
 
+def test_what_candidates_are_compared_with() -> None:
+    none = {"chosen": None, "verdict": "withheld", "certified": None}
+    assert words.verdict(report(**none)) == (
+        "Not released: on validation rows, no candidate beat real rows alone."
+    )
+    assert words.verdict(of_images(**none, compared="classic")) == (
+        "Not released: on validation images, no candidate beat real images with the best classic way."
+    )
+    assert "otherwise real images with the best classic way win" in page.render(
+        of_images(compared="classic", gates=[], candidates=[{"generator": "vae"}])
+    )
+
+
 def test_what_a_user_calls_rows_stays_rows() -> None:
     per_class = {"rows of maize": {"real": 0.5, "augmented": 0.6}}
     found = page.render(of_images(utility={**report()["utility"], "per_class": per_class}, gates=[]))
