@@ -19,14 +19,14 @@ from leaven.generators.image.network import NetworkGenerator, NetworkParameters,
 from leaven.generators.image.unet import GROUP, UNet
 from leaven.generators.seeds import derive
 
-MEAN, SPREAD = -0.5, 1.2  # of the logarithm of t / (1 - t), where the network learns
+MEAN, SPREAD = 0.0, 1.2  # of the logarithm of t / (1 - t), where the network learns
 ANY_CLASS = 0.1  # share of train images whose class the network is not told
 
 
 class DiffusionParameters(NetworkParameters):
     """Parameters of diffusion."""
 
-    width: int = Field(96, ge=GROUP, le=1024, multiple_of=GROUP, description="channels of the network")
+    width: int = Field(64, ge=GROUP, le=1024, multiple_of=GROUP, description="channels of the network")
     blocks: int = Field(2, ge=1, le=8, description="residual blocks of each level, on the way down and up")
     augment: float = Field(
         0.2, ge=0, le=1, description="chance of each change of a train image, which the network is told"
