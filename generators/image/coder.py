@@ -121,9 +121,9 @@ class Judge(nn.Module):
     def __init__(self, channels: int, classes: int, side: int):
         super().__init__()
         widths = (channels, *JUDGES)
-        strides = (1 if side <= 32 else 2 if side <= 64 else 4, 2, 2)
+        strides = (1 if side <= 16 else 2 if side <= 64 else 4, 2, 2)
         self.layers = nn.ModuleList(
-            nn.Conv2d(before, own, max(3, stride), stride=stride, padding=1)
+            nn.Conv2d(before, own, 3 if stride == 1 else 4, stride=stride, padding=1)
             for before, own, stride in zip(widths, widths[1:], strides, strict=False)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(own // 16, own) for own in JUDGES)

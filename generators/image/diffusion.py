@@ -19,20 +19,24 @@ from leaven.generators.image.network import NetworkGenerator, NetworkParameters,
 from leaven.generators.image.unet import GROUP, UNet
 from leaven.generators.seeds import derive
 
-MEAN, SPREAD = -0.5, 1.2  # of the logarithm of t / (1 - t), where the network learns
+MEAN, SPREAD = 0.0, 1.2  # of the logarithm of t / (1 - t), where the network learns
+SHIFT = 1.0  # of the times at which images are drawn: above 1, more of them are early
+GUIDED = 0.3, 0.8  # times between which drawing is guided
 ANY_CLASS = 0.1  # share of train images whose class the network is not told
 
 
 class DiffusionParameters(NetworkParameters):
     """Parameters of diffusion."""
 
-    width: int = Field(96, ge=GROUP, le=1024, multiple_of=GROUP, description="channels of the network")
+    width: int = Field(64, ge=GROUP, le=1024, multiple_of=GROUP, description="channels of the network")
     blocks: int = Field(2, ge=1, le=8, description="residual blocks of each level, on the way down and up")
     augment: float = Field(
         0.2, ge=0, le=1, description="chance of each change of a train image, which the network is told"
     )
-    evaluations: int = Field(8, ge=2, le=1000, description="steps from noise to an image")
-    guidance_scale: float = Field(1.0, ge=0, le=20, description="how much more of its class; 1: as it is")
+    evaluations: int = Field(
+        10, ge=2, le=1000, description="times that the network is asked for an image, twice in a guided step"
+    )
+    guidance_scale: float = Field(1.5, ge=0, le=20, description="how much more of its class; 1: as it is")
 
 
 class Diffusion(NetworkGenerator):
@@ -82,20 +86,19 @@ class Diffusion(NetworkGenerator):
 
     def _solve(self, network: nn.Module, noise: Tensor, labels: Tensor) -> Tensor:
         """From noise to images, by two-step Adams-Bashforth."""
-        grid = times(self.parameters.evaluations)
-        images, before = noise, None
-        for number, (now, then) in enumerate(itertools.pairwise(grid)):
-            flow = self._flow(network, images, now, labels)
-            step = then - now
-            bent = 0.0 if before is None else step / (now - grid[number - 1]) / 2
-            images = images + step * (flow if before is None else flow + bent * (flow - before))
-            before = flow
+        grid = times(self.parameters.evaluations, self.parameters.guidance_scale != 1)
+        images, before, last = noise, None, 1.0
+        for now, then in itertools.pairwise(grid):
+            flow, step = self._flow(network, images, now, labels), then - now
+            # Between two looks the direction turns as it did between the two before.
+            used = flow if before is None else flow + (flow - before) * (step / (now - last) / 2)
+            images, before, last = images + step * used, flow, now
         return images
 
     def _flow(self, network: nn.Module, images: Tensor, time: float, labels: Tensor) -> Tensor:
         """The guided direction from image to noise."""
         scale, count = self.parameters.guidance_scale, len(labels)
-        guided = scale != 1
+        guided = scale != 1 and is_guided(time)
         if guided:
             images = torch.cat([images, images])
             labels = torch.cat([labels, torch.full_like(labels, len(self.classes))])
@@ -105,6 +108,16 @@ class Diffusion(NetworkGenerator):
         return torch.lerp(flow[count:], flow[:count], scale) if guided else flow
 
 
-def times(evaluations: int) -> list[float]:
+def times(evaluations: int, guided: bool) -> list[float]:
     """The times at which the network is asked, from 1 down to 0, which ends the list."""
-    return [1 - number / evaluations for number in range(evaluations + 1)]
+    for steps in range(evaluations, 1, -1):
+        even = [1 - number / steps for number in range(steps + 1)]
+        grid = [SHIFT * time / (1 + (SHIFT - 1) * time) for time in even]
+        if steps + guided * sum(map(is_guided, grid)) <= evaluations:
+            return grid
+    return [1.0, 0.5, 0.0]
+
+
+def is_guided(time: float) -> bool:
+    """Whether the network is asked with and without the class."""
+    return GUIDED[0] <= time <= GUIDED[1]

@@ -132,7 +132,9 @@ class NetworkGenerator(ImageGenerator):
 
     def _plan(self, images: int) -> training.Plan:
         """How to train on so many images."""
-        return training.Plan(self.parameters.steps, self.parameters.rate, every=100, patience=8)
+        return training.Plan(
+            self.parameters.steps, self.parameters.rate, every=100, patience=12, average=0.999
+        )
 
     def _fresh(self, seed: int) -> nn.Module:
         """The network with weights of its seed, on its device."""
