@@ -49,13 +49,13 @@ class Likeness:
     def _with_classes(self, distances: Tensor, ours: Tensor, theirs: Tensor) -> Tensor:
         return distances / self.scale + (ours[:, None] != theirs[None]).float()
 
-    def distance(self, images: Tensor, labels: Tensor) -> float:
+    def distance(self, images: Tensor, labels: Tensor) -> Tensor:
         """The energy distance between (features, class) of these images and of the real ones: 0 when they are one
         distribution (Székely and Rizzo, 2013)."""
         made = self._features(images)
         between = self._with_classes(torch.cdist(made, self.real), labels, self.labels)
         within = self._with_classes(torch.cdist(made, made), labels, labels)
-        return float(2 * between.mean() - _mean_off(within) - _mean_off(self.among))
+        return 2 * between.mean() - _mean_off(within) - _mean_off(self.among)
 
     def spreads(self, images: Tensor, labels: Tensor) -> dict[int, float]:
         """How far apart the made images of a class are, against its real ones (1: as far)."""
