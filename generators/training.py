@@ -117,7 +117,7 @@ def train(
             if misses >= plan.patience and step < start and budget.steps is None:
                 start, total, planned_for = step, _total(step, plan.decay), "patience"
         if step % plan.every == 0:
-            progress(_share(step, total, budget), _told(name, step, losses))
+            progress(share_done(step, total, budget), _told(name, step, losses))
         if budget.steps is None and budget.seconds is not None:
             late = budget.elapsed >= SAFETY * (1 - plan.decay) * budget.seconds
             if step < start and late and _total(step, plan.decay) < total:
@@ -158,7 +158,8 @@ def _swap(parameters: list[Any], others: list[Any]) -> None:
         mine.data, other.data = other.data, mine.data
 
 
-def _share(step: int, total: int, budget: Budget) -> float:
+def share_done(step: int, total: int, budget: Budget) -> float:
+    """How much of a fit is done, by its steps or by the clock: whichever ends it."""
     done = step / total
     if budget.steps is None and budget.seconds is not None:
         done = max(done, min(1.0, budget.elapsed / budget.seconds))

@@ -23,8 +23,12 @@ from leaven.generators.image.gan_networks import Discriminator, Generator, augme
 from leaven.generators.image.likeness import Likeness
 from leaven.generators.image.network import Data, NetworkGenerator, NetworkParameters, scaled
 from leaven.generators.seeds import derive
+from leaven.generators.training import share_done
 
-LOOKED_AT = 500  # real images that made ones are compared with
+LEAST_LOOKED_AT, MOST_LOOKED_AT = (
+    50,
+    500,
+)  # real images that made ones are compared with, held-out ones if as many
 MADE = 1000  # images that are made for a look
 FEW = 2000  # images up to which every one is augmented
 COLLAPSED = 0.5  # of the real images' spread
@@ -65,7 +69,16 @@ class Gan(NetworkGenerator):
         return Generator(self.shape, len(self.classes), self.parameters.latent, self.parameters.width)
 
     def _loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        raise NotImplementedError("two networks have two losses: see _Game")
+        """How far made images are from these, by which the states of a fit are compared."""
+        made, asked = self._made(network, labels, generator)
+        return Likeness(images, labels).distance(made, asked)
+
+    def _made(self, network: nn.Module, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Enough images of these classes to compare, and their classes."""
+        asked = labels.repeat(max(1, MADE // len(labels)))
+        with torch.no_grad(), self.cast():
+            parts = [self._draw(network, some, generator) for some in asked.split(self.draw_batch)]
+        return torch.cat(parts), asked
 
     def _draw(self, network: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(len(labels), self.parameters.latent, generator=generator, device=generator.device)
@@ -112,12 +125,12 @@ class _Game:
         ]
         share = min(1.0, math.sqrt(FEW / len(data)))
         self.augment = share if self.settings.augment is None else self.settings.augment
-        images, labels = data.held_out or (data.pixels, data.labels)
-        picked = np.random.default_rng(derive(data.seed, "looked at")).permutation(len(labels))[:LOOKED_AT]
-        self.labels = labels[torch.from_numpy(np.sort(picked)).to(owner.device)]
-        self.likeness = Likeness(
-            scaled(images[torch.from_numpy(np.sort(picked)).to(owner.device)]), self.labels
-        )
+        images, labels = data.pixels, data.labels
+        if data.held_out is not None and len(data.held_out[1]) >= LEAST_LOOKED_AT:
+            images, labels = data.held_out
+        rng = np.random.default_rng(derive(data.seed, "looked at"))
+        picked = torch.from_numpy(np.sort(rng.permutation(len(labels))[:MOST_LOOKED_AT])).to(owner.device)
+        self.real = scaled(images[picked]), labels[picked]
 
     def play(self, budget: Budget, progress: Progress) -> Fit:
         """Alternate until done."""
@@ -146,10 +159,7 @@ class _Game:
                 if far < best:
                     best = far
                     torch._foreach_copy_(self.best, list(self.average.parameters()))
-                done = step / total
-                if budget.steps is None and budget.seconds is not None:
-                    done = max(done, min(1.0, budget.elapsed / budget.seconds))
-                progress(min(done, 0.999), f"gan: step {step:,}, distance {far:.3f}")
+                progress(share_done(step, total, budget), f"gan: step {step:,}, distance {far:.3f}")
             if kept.due:
                 kept.save({"step": step, "best": best, "losses": losses})
         torch._foreach_copy_(list(self.average.parameters()), self.best)
@@ -219,26 +229,14 @@ class _Game:
     def _noise(self, count: int, random: torch.Generator) -> Tensor:
         return torch.randn(count, self.settings.latent, generator=random, device=random.device)
 
-    def _made(self) -> tuple[Tensor, Tensor]:
-        """Images of the averaged generator and their classes, which are those of the real ones over and over."""
-        labels = self.labels.repeat(max(1, MADE // len(self.labels)))
-        random = self.data.generator("look")
-        with torch.no_grad(), self.owner.cast():
-            parts = [
-                self.average(self._noise(len(some), random), some).float()
-                for some in labels.split(self.owner.draw_batch)
-            ]
-        return torch.cat(parts), labels
-
     def _look(self) -> float:
-        images, labels = self._made()
-        return self.likeness.distance(images, labels)
+        return float(self.owner._loss(self.average, *self.real, self.data.generator("look")))
 
     def _collapse(self, losses: list[dict[str, float]]) -> list[str]:
         """What a person should know about the images of the state that is kept."""
-        images, labels = self._made()
+        made, asked = self.owner._made(self.average, self.real[1], self.data.generator("look"))
         notes = []
-        narrow = {k: v for k, v in self.likeness.spreads(images, labels).items() if v < COLLAPSED}
+        narrow = {k: v for k, v in Likeness(*self.real).spreads(made, asked).items() if v < COLLAPSED}
         if narrow:
             told = ", ".join(
                 f"'{self.owner.classes[label]}' {share:.0%}"

@@ -30,10 +30,11 @@ class Likeness:
             inside = outside
         raw = self._raw(images)
         self.mean, self.spread = raw.mean(0), raw.std(0).clamp_min(1e-3)
-        self.real = self._features(images)
-        among = torch.cdist(self.real, self.real)
-        self.scale = among.mean().clamp_min(1e-6)
-        self.among = self._with_classes(among, labels, labels)
+        self.scale = torch.ones(())
+        features = self._features(images)
+        self.scale = torch.cdist(features, features).mean().clamp_min(1e-6)
+        self.real = features / self.scale
+        self.among = self._with_classes(torch.cdist(self.real, self.real), labels, labels)
 
     def _raw(self, images: Tensor) -> Tensor:
         with torch.no_grad():
@@ -44,18 +45,20 @@ class Likeness:
             return torch.cat([small, F.adaptive_avg_pool2d(found, GRID).flatten(1)], dim=1).float()
 
     def _features(self, images: Tensor) -> Tensor:
-        return (self._raw(images) - self.mean) / self.spread
+        return (self._raw(images) - self.mean) / self.spread / self.scale
 
-    def _with_classes(self, distances: Tensor, ours: Tensor, theirs: Tensor) -> Tensor:
-        return distances / self.scale + (ours[:, None] != theirs[None]).float()
+    @staticmethod
+    def _with_classes(distances: Tensor, ours: Tensor, theirs: Tensor) -> Tensor:
+        # Not their sum: it would be the distance of the images plus that of the classes, whatever belongs together.
+        return (distances.square() + (ours[:, None] != theirs[None])).sqrt()
 
-    def distance(self, images: Tensor, labels: Tensor) -> float:
+    def distance(self, images: Tensor, labels: Tensor) -> Tensor:
         """The energy distance between (features, class) of these images and of the real ones: 0 when they are one
         distribution (Székely and Rizzo, 2013)."""
         made = self._features(images)
         between = self._with_classes(torch.cdist(made, self.real), labels, self.labels)
         within = self._with_classes(torch.cdist(made, made), labels, labels)
-        return float(2 * between.mean() - _mean_off(within) - _mean_off(self.among))
+        return 2 * between.mean() - _mean_off(within) - _mean_off(self.among)
 
     def spreads(self, images: Tensor, labels: Tensor) -> dict[int, float]:
         """How far apart the made images of a class are, against its real ones (1: as far)."""

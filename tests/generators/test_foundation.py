@@ -74,10 +74,16 @@ def test_catalog() -> None:
     assert set(catalog.names("table")) >= {"gaussian_copula", "ctgan", "tvae", "copula_gan", "smote"}
     for name in catalog.names():
         assert catalog.get(name).name == name and catalog.get(name).kind == catalog.entry(name).kind
+    for kind in ("table", "image"):
+        for name in catalog.names(kind):
+            assert catalog.get(name, kind).name == name and catalog.get(name, kind).kind == kind
+    assert catalog.get("autoregressive", "table") is not catalog.get("autoregressive", "image")
     with pytest.raises(InputError, match="did you mean 'ctgan'"):
         catalog.entry("ctgn", "table")
     with pytest.raises(InputError, match="there are: "):
         catalog.entry("zzz", "table")
+    with pytest.raises(InputError, match="unknown generator 'smote' for image data; there are: "):
+        catalog.entry("smote", "image")
 
 
 def test_looking_at_parameters_imports_nothing_heavy() -> None:
