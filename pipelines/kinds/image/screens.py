@@ -149,7 +149,7 @@ class Near:
 
 
 class OutOfDistribution:
-    """Images farther from all train images than all but a share of real ones, in feature space."""
+    """Images stranger than all but a share of real ones; see `strangeness`."""
 
     name = "out_of_distribution"
 

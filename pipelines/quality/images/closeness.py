@@ -47,15 +47,15 @@ def spaces(extractor: "Extractor", train: np.ndarray) -> list[Space]:
     return [space for space in found if space.rows.sum() >= LEAST]
 
 
-def pooled(pixels: np.ndarray) -> np.ndarray:
-    """Pixels in 0 to 1, averaged over blocks to a side of at most 16: float64 (rows, dimensions)."""
-    parts = [_pooled(pixels[start : start + BLOCK]) for start in range(0, len(pixels), BLOCK)]
-    return np.concatenate(parts) if parts else _pooled(pixels)
+def pooled(pixels: np.ndarray, side: int = POOLED) -> np.ndarray:
+    """Pixels in 0 to 1, averaged over blocks to a side of at most that: float64 (rows, dimensions)."""
+    parts = [_pooled(pixels[start : start + BLOCK], side) for start in range(0, len(pixels), BLOCK)]
+    return np.concatenate(parts) if parts else _pooled(pixels, side)
 
 
-def _pooled(pixels: np.ndarray) -> np.ndarray:
+def _pooled(pixels: np.ndarray, side: int) -> np.ndarray:
     rows, height, width, channels = pixels.shape
-    down, across = -(-height // POOLED), -(-width // POOLED)
+    down, across = -(-height // side), -(-width // side)
     wide = np.pad(pixels, ((0, 0), (0, -height % down), (0, -width % across), (0, 0)), "edge")
     blocks = wide.reshape(rows, wide.shape[1] // down, down, wide.shape[2] // across, across, channels)
     return blocks.mean(axis=(2, 4), dtype=np.float64).reshape(rows, -1) / 255

@@ -16,6 +16,7 @@ from leaven.pipelines.recipe import Recipe
 
 from ..quality.planted_images import (
     SCHEMA,
+    SHAPE,
     TASK,
     blobs,
     frame,
@@ -120,7 +121,16 @@ def test_images_of_something_else_are_out_of_distribution(made: Any) -> None:
     assert dropped(strange, noise(100, 3)) > 0.95
     inverted = frame(255.0 - pixels(fresh), fresh["label"].to_numpy())
     assert dropped(strange, inverted) > 0.95
-    assert dropped(strange, fresh) < 0.08
+    grainy = frame(
+        blurred(fresh) + 12 * np.random.default_rng(1).normal(size=(100, *SHAPE)), fresh["label"].to_numpy()
+    )
+    assert dropped(strange, grainy) > 0.6, "noise near the middle of all images"
+    assert dropped(strange, fresh) < 0.1
+
+
+def blurred(rows: pd.DataFrame) -> np.ndarray:
+    """The mean image, for each row."""
+    return np.broadcast_to(pixels(rows).mean(axis=0), (len(rows), *SHAPE))
 
 
 def test_flipped_labels_go_the_more_the_stricter(made: Any) -> None:
