@@ -25,13 +25,14 @@ def process(labels: np.ndarray, seed: int) -> np.ndarray:
     return np.clip(np.rint(made), 0, 255).astype(np.uint8)[..., None]
 
 
-def write(folder: Path, each: int = 8, held_out: int = 200, seed: int = 1) -> Path:
-    """npz files of few train images and many held-out ones."""
+def write(folder: Path, each: int = 10, held_out: int = 200, seed: int = 1) -> Path:
+    """npz files of few images to learn from and many held-out ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (name, count) in enumerate({"train": each, "validation": held_out, "test": held_out}.items()):
+    for number, (name, count) in enumerate({"train": each, "test": held_out}.items()):
         labels = np.resize(np.arange(3), 3 * count)
-        texts = np.array(CLASSES)[labels]
-        np.savez(folder / f"{name}.npz", x=process(labels, seed + number)[..., 0], y=texts)
+        np.savez(
+            folder / f"{name}.npz", x=process(labels, seed + number)[..., 0], y=np.array(CLASSES)[labels]
+        )
     return folder
 
 

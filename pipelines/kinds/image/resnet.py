@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive
 
-WIDTH = 32
-STEPS, BATCH = 300, 64
-RATE, WEIGHT_DECAY, SMOOTHING = 3e-3, 0.05, 0.1
+WIDTH = 16
+STEPS, BATCH = 500, 64
+RATE, WEIGHT_DECAY, SMOOTHING = 4e-3, 0.05, 0.1
 SMALL = 16  # sides up to which the images are not halved a third time
 ASKED = 500  # images in a batch of predictions
 THREADS_PAY = 48  # side below which threads wait for each other longer than they work
