@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from leaven.generators.image.unet import Block, Condition, layout
 
 THIN = 32  # channels between the convolutions and a code
-HIDDEN = 512  # of the prior
+HIDDEN = 8  # times the width of the rest: the prior's
 JUDGES = (32, 64, 64)  # channels of the classifier
 LEAST_SPREAD, MOST_SPREAD = -6.0, 2.0  # logarithms
 
@@ -35,7 +35,7 @@ class Coder(nn.Module):
             Level(before, own, condition, up=True) for before, own in _pairs(widths)[::-1]
         )
         self.last = nn.Conv2d(widths[0], inside, 3, padding=1)
-        self.prior = Prior(latent, classes, told)
+        self.prior = Prior(latent, classes, told, HIDDEN * width)
         self.classify = Judge(channels, classes, max(sides))
         self.scales = Scales(1 + len(JUDGES))
 
@@ -96,14 +96,14 @@ class Level(nn.Module):
 class Prior(nn.Module):
     """The direction from codes to noise: codes (n, latent), times (n,) in 0 to 1, classes, told -> (n, latent)."""
 
-    def __init__(self, latent: int, classes: int, told: int):
+    def __init__(self, latent: int, classes: int, told: int, width: int):
         super().__init__()
-        self.condition = Condition(classes, told, HIDDEN)
-        self.first = nn.Linear(latent, HIDDEN)
-        self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN) for _ in range(3))
-        self.known = nn.ModuleList(nn.Linear(HIDDEN, HIDDEN) for _ in range(3))
-        self.inner = nn.ModuleList(nn.Linear(HIDDEN, HIDDEN) for _ in range(3))
-        self.last = nn.Linear(HIDDEN, latent)
+        self.condition = Condition(classes, told, width)
+        self.first = nn.Linear(latent, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.known = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+        self.inner = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+        self.last = nn.Linear(width, latent)
         nn.init.zeros_(self.last.weight)
 
     def forward(self, codes: Tensor, times: Tensor, labels: Tensor, told: Tensor) -> Tensor:

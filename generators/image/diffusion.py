@@ -20,8 +20,7 @@ from leaven.generators.image.unet import GROUP, UNet
 from leaven.generators.seeds import derive
 
 MEAN, SPREAD = 0.0, 1.2  # of the logarithm of t / (1 - t), where the network learns
-SHIFT = 1.0  # of the times at which images are drawn: above 1, more of them are early
-GUIDED = 0.3, 0.8  # times between which drawing is guided
+GUIDED = 0.3, 0.95  # times between which drawing is guided
 ANY_CLASS = 0.1  # share of train images whose class the network is not told
 
 
@@ -34,7 +33,7 @@ class DiffusionParameters(NetworkParameters):
         0.2, ge=0, le=1, description="chance of each change of a train image, which the network is told"
     )
     evaluations: int = Field(
-        10, ge=2, le=1000, description="times that the network is asked for an image, twice in a guided step"
+        10, ge=3, le=1000, description="times that the network is asked for an image, twice in a guided step"
     )
     guidance_scale: float = Field(1.5, ge=0, le=20, description="how much more of its class; 1: as it is")
 
@@ -111,8 +110,7 @@ class Diffusion(NetworkGenerator):
 def times(evaluations: int, guided: bool) -> list[float]:
     """The times at which the network is asked, from 1 down to 0, which ends the list."""
     for steps in range(evaluations, 1, -1):
-        even = [1 - number / steps for number in range(steps + 1)]
-        grid = [SHIFT * time / (1 + (SHIFT - 1) * time) for time in even]
+        grid = [1 - number / steps for number in range(steps + 1)]
         if steps + guided * sum(map(is_guided, grid)) <= evaluations:
             return grid
     return [1.0, 0.5, 0.0]

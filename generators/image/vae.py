@@ -30,7 +30,7 @@ NEAR = 0.15  # of the way between two train images, nearer than which no row is 
 class VAEParameters(NetworkParameters):
     """Parameters of vae."""
 
-    width: int = Field(64, ge=GROUP, le=1024, multiple_of=GROUP, description="channels of the network")
+    width: int = Field(48, ge=GROUP, le=1024, multiple_of=GROUP, description="channels of the network")
     latent: int = Field(64, ge=2, le=4096, description="numbers in a code")
     divergence: float = Field(
         0.5, ge=0, le=100, description="weight of the codes' divergence from a normal distribution"
