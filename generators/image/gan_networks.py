@@ -49,11 +49,10 @@ class Generator(nn.Module):
         widths = channels(width, len(sizes))
         inside = 2 * latent
         self.label = nn.Embedding(classes, latent)
-        self.style = nn.Sequential(
-            nn.Linear(inside, inside), nn.LeakyReLU(0.2), nn.Linear(inside, inside), nn.LeakyReLU(0.2)
-        )
-        for layer in self.style[::2]:  # no smaller than they come in: else the noise is not heard
-            nn.init.kaiming_normal_(layer.weight, 0.2)  # type: ignore[arg-type]
+        layers = [nn.Linear(inside, inside) for _ in range(2)]
+        for layer in layers:  # what goes out is no smaller than what comes in: else the noise is not heard
+            nn.init.kaiming_normal_(layer.weight, 0.2)
+        self.style = nn.Sequential(layers[0], nn.LeakyReLU(0.2), layers[1], nn.LeakyReLU(0.2))
         self.base = nn.Linear(inside, widths[0] * math.prod(sizes[0]))
         nn.init.normal_(self.base.weight, std=inside**-0.5)
         self.blocks = nn.ModuleList(
