@@ -14,13 +14,10 @@ from torch import Tensor, nn
 
 from leaven.generators.contract import Parameters
 from leaven.generators.errors import ConditionError, InputError
-from leaven.generators.image.changes import COUNT, changed
+from leaven.generators.image import augment
 from leaven.generators.image.code_networks import Autoencoder, Transformer, logistic_nats
 from leaven.generators.image.network import NetworkGenerator, NetworkParameters, scaled
 from leaven.generators.training import Plan
-
-FEW = 5000  # images up to which nearly all are changed
-MOST_CHANGED = 0.9
 
 
 class AutoregressiveParameters(NetworkParameters):
@@ -38,11 +35,8 @@ class AutoregressiveParameters(NetworkParameters):
     temperature: float = Field(
         1.0, gt=0, le=4, description="below 1: likelier images, and more alike; above: rarer ones"
     )
-    augment: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="share of the images that are moved, turned and scaled while learning; left out: by their number",
+    augment: float = Field(
+        0.2, ge=0, le=1, description="chance of each change of a train image, which the network is told"
     )
 
 
@@ -71,7 +65,7 @@ class Autoregressive(NetworkGenerator):
             mine.numbers,
             mine.levels,
             len(self.classes),
-            COUNT,
+            augment.TOLD,
             mine.width,
             mine.depth,
             mine.dropout,
@@ -86,10 +80,7 @@ class Autoregressive(NetworkGenerator):
         both = cast(_Both, network)
         if not both.training:
             return self._nats(both, images, labels).mean() / math.prod(self.shape)
-        share = self.parameters.augment
-        if share is None:
-            share = MOST_CHANGED * min(1.0, math.sqrt(FEW / sum(self.counts)))
-        images, changes = changed(images, share, generator)
+        images, changes = augment.changed(images, self.parameters.augment, generator)
         learns = int(both.steps) < self.parameters.coder_steps
         both.steps += 1
         with torch.set_grad_enabled(learns):
@@ -104,13 +95,13 @@ class Autoregressive(NetworkGenerator):
     def _nats(self, both: _Both, images: Tensor, labels: Tensor) -> Tensor:
         """Minus the logarithm of each image's probability, float (n,)."""
         codes, values = both.coder.rounded(images)
-        unchanged = torch.zeros(len(labels), COUNT, device=images.device)
+        unchanged = torch.zeros(len(labels), augment.TOLD, device=images.device)
         of_codes = both.transformer.nats(codes, labels, unchanged).sum((1, 2))
         return of_codes + logistic_nats(images, *both.coder.images(values)).sum((1, 2, 3))
 
     def _draw(self, network: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
         both = cast(_Both, network)
-        unchanged = torch.zeros(len(labels), COUNT, device=labels.device)
+        unchanged = torch.zeros(len(labels), augment.TOLD, device=labels.device)
         codes = both.transformer.draw(labels, unchanged, self.parameters.temperature, generator)
         return both.coder.images(both.coder.values(codes))[0]
 

@@ -49,20 +49,26 @@ class Generator(nn.Module):
         widths = channels(width, len(sizes))
         inside = 2 * latent
         self.label = nn.Embedding(classes, latent)
-        self.style = nn.Sequential(
-            nn.Linear(inside, inside), nn.LeakyReLU(0.2), nn.Linear(inside, inside), nn.LeakyReLU(0.2)
-        )
-        self.base = nn.Parameter(torch.randn(1, widths[0], *sizes[0]))
-        self.mixing = nn.Linear(inside, widths[0])
+        layers = [nn.Linear(inside, inside) for _ in range(2)]
+        for layer in layers:  # what goes out is no smaller than what comes in: else the noise is not heard
+            nn.init.kaiming_normal_(layer.weight, 0.2)
+        self.style = nn.Sequential(layers[0], nn.LeakyReLU(0.2), layers[1], nn.LeakyReLU(0.2))
+        self.base = nn.Linear(inside, widths[0] * math.prod(sizes[0]))
+        nn.init.normal_(self.base.weight, std=inside**-0.5)
         self.blocks = nn.ModuleList(
             _Block(before, now, inside) for before, now in zip([widths[0], *widths], widths, strict=False)
         )
         self.last = nn.Conv2d(widths[-1], shape[2] * patch(shape) ** 2, 3, padding=1)
+        with torch.no_grad():  # the pixels of a place start alike: else they are seen as a grid
+            self.last.weight.copy_(
+                self.last.weight[:: patch(shape) ** 2].repeat_interleave(patch(shape) ** 2, 0)
+            )
 
     def forward(self, noise: Tensor, labels: Tensor, ramp: float = 1.0) -> Tensor:
         told = F.normalize(self.label(labels), dim=1) * math.sqrt(self.latent) * ramp
         style = self.style(torch.cat([noise, told], dim=1))
-        images = self.base * self.mixing(style)[:, :, None, None]
+        images = self.base(style).view(len(style), -1, *levels(self.shape)[0])
+        images = images.contiguous(memory_format=torch.channels_last)
         for level, block in enumerate(self.blocks):
             if level:
                 images = F.interpolate(images, scale_factor=2, mode="bilinear")
@@ -114,8 +120,6 @@ class _Block(nn.Module):
         self.second = nn.Conv2d(outside, outside, 3, padding=1)
         self.style = nn.Linear(style, outside) if style else None
         nn.init.zeros_(self.second.weight)
-        if self.style is not None:
-            nn.init.zeros_(self.style.weight)
 
     def forward(self, images: Tensor, style: Tensor | None = None) -> Tensor:
         made = self.first(F.leaky_relu(images, 0.2))

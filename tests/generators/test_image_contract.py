@@ -20,6 +20,19 @@ from leaven.generators.schema import Column, Schema
 # Small enough to be quick, long enough for the planted quadrants to be learned.
 SETTINGS: dict[str, dict[str, Any]] = {
     "diffusion": {"width": 16, "blocks": 1, "batch": 16, "steps": 300, "rate": 3e-3, "augment": 0.0},
+    "gan": {"width": 16, "latent": 8, "batch": 16, "steps": 300, "rate": 1e-3, "ramp": 50, "every": 100},
+    "autoregressive": {
+        "width": 32,
+        "depth": 2,
+        "numbers": 4,
+        "coder_width": 16,
+        "coder_steps": 150,
+        "batch": 16,
+        "steps": 400,
+        "rate": 3e-3,
+        "augment": 0.0,
+        "dropout": 0.0,
+    },
     "vae": {"width": 16, "latent": 8, "batch": 16, "steps": 300, "rate": 3e-3, "augment": 0.0},
 }
 ELSEWHERE = {"pretrained"}  # needs a model that its own test builds
@@ -83,7 +96,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
 @pytest.fixture(scope="module", params=NAMES)
 def fitted(request: pytest.FixtureRequest, rows: Rows) -> Fitted:
     name, said = request.param, []
-    generator = catalog.get(name)(SETTINGS.get(name))
+    generator = catalog.get(name, "image")(SETTINGS.get(name))
     report = generator.fit(rows, seed=5, threads=1, progress=lambda share, text: said.append((share, text)))
     return Fitted(name, generator, report, rows, said)
 
@@ -121,14 +134,14 @@ def test_what_cannot_be_asked_for_is_named(fitted: Fitted) -> None:
     with pytest.raises(ConditionError, match="no class meets 'label=beside'"):
         fitted.generator.sample(3, seed=1, conditions=parse(["label=beside"], fitted.rows.schema))
     with pytest.raises(FitError, match="not fitted"):
-        catalog.get(fitted.name)().sample(1, seed=1)
+        catalog.get(fitted.name, "image")().sample(1, seed=1)
 
 
 def test_saved_and_loaded_gives_the_same_images(fitted: Fitted, tmp_path: Path) -> None:
     before = fitted.generator.sample(30, seed=21)
     fitted.generator.save(tmp_path)
     assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".safetensors", ".npz"}
-    loaded = catalog.get(fitted.name).load(tmp_path)
+    loaded = catalog.get(fitted.name, "image").load(tmp_path)
     pd.testing.assert_frame_equal(before, loaded.sample(30, seed=21))
     assert loaded.parameters == fitted.generator.parameters
 
@@ -143,11 +156,11 @@ def test_progress_is_told(fitted: Fitted) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_fit_stops_within_its_budget_and_is_replayed_by_its_steps(name: str, rows: Rows) -> None:
     short = {**SETTINGS[name], "steps": 1_000_000}
-    generator, start = catalog.get(name)(short), time.monotonic()
+    generator, start = catalog.get(name, "image")(short), time.monotonic()
     report = generator.fit(rows, seed=5, threads=1, budget=Budget(seconds=0.2))
     assert time.monotonic() - start < 20
     assert report.stopped_by == "budget" and report.steps >= 1
-    again = catalog.get(name)(short)
+    again = catalog.get(name, "image")(short)
     assert again.fit(rows, seed=5, threads=1, budget=Budget(steps=report.steps)).steps == report.steps
     pd.testing.assert_frame_equal(generator.sample(20, seed=1), again.sample(20, seed=1))
 
@@ -161,7 +174,7 @@ def test_a_killed_fit_goes_on_to_the_same_images(
     name: str, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {**SETTINGS[name], "steps": 330}
-    whole = catalog.get(name)(settings)
+    whole = catalog.get(name, "image")(settings)
     whole.fit(rows, seed=3, threads=1)
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     kept = tmp_path / "state"
@@ -171,12 +184,12 @@ def test_a_killed_fit_goes_on_to_the_same_images(
             raise Killed
 
     with pytest.raises(Killed):
-        catalog.get(name)(settings).fit(
+        catalog.get(name, "image")(settings).fit(
             rows, seed=3, threads=1, budget=Budget(checkpoint=kept), progress=kill
         )
     monkeypatch.setattr(checkpoint, "EVERY", 1e9)
     told: list[str] = []
-    resumed = catalog.get(name)(settings)
+    resumed = catalog.get(name, "image")(settings)
     resumed.fit(
         rows,
         seed=3,
@@ -198,16 +211,18 @@ def test_any_shape_and_few_images(
     name: str, shape: tuple[int, int, int], counts: tuple[int, ...], tmp_path: Path
 ) -> None:
     rows = write(tmp_path / "train.parquet", shape, counts)
-    generator = catalog.get(name)({**SETTINGS.get(name, {}), **({"steps": 4} if name in NETWORKS else {})})
+    generator = catalog.get(name, "image")(
+        {**SETTINGS.get(name, {}), **({"steps": 4} if name in NETWORKS else {})}
+    )
     generator.fit(rows, seed=1, threads=1)
     made = generator.sample(5, seed=1, conditions=parse([f"label={CLASSES[1]}"], rows.schema))
     assert to_array(made["image"], shape).shape == (5, *shape)
     assert set(made["label"]) == {CLASSES[1]}
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if hasattr(catalog.get(name), "walk")])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if hasattr(catalog.get(name, "image"), "walk")])
 def test_a_walk_goes_from_one_image_to_another(name: str, rows: Rows) -> None:
-    generator = catalog.get(name)(SETTINGS[name])
+    generator = catalog.get(name, "image")(SETTINGS[name])
     generator.fit(rows, seed=5, threads=1, budget=Budget(steps=30))
     made = generator.walk(5, seed=1)
     assert made.shape == (5, 4, *SHAPE) and made.dtype == np.uint8
