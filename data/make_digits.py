@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-EACH = 20  # images of each digit to learn and choose from; the others are for the test
+EACH = 10  # images of each digit to learn and choose from; the others are for the test
 
 
 def main() -> None:

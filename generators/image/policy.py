@@ -136,6 +136,10 @@ class Redraw:
         """The pipeline."""
         return pipeline(self.serialised, self.flip)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes into another process: how to build the pipeline, not the pipeline."""
+        return {"serialised": self.serialised, "flip": self.flip}
+
     def __call__(self, pixels: np.ndarray, seed: int) -> np.ndarray:
         """uint8 (n, height, width, channels) -> the same shape."""
         self.transform.set_random_seed(seed % 2**32)

@@ -29,6 +29,7 @@ class Learner:
     make: Callable[[int, int, Any, int], Any]
     make_quick: Callable[[int, int, Any, int], Any] | None = None
 
+    beside: ClassVar[bool] = False  # whether several learn beside each other, each on one thread
     even: ClassVar[bool] = False  # learns from every class equally often, so that no threshold needs tuning
 
     def quick(self) -> "Learner":

@@ -3,7 +3,7 @@
 All arms share learners, settings, seeds and held-out rows, so that they can be compared in pairs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 
 from leaven.generators.contract import Progress, silent
 from leaven.generators.seeds import derive
+from leaven.pipelines.parallel import Call, beside
 from leaven.pipelines.quality import metrics, thresholds
 from leaven.pipelines.quality.scores import Scores
 from leaven.pipelines.task import Task
@@ -94,18 +95,29 @@ def score_arms(
         x.name: [derive("learner", seed, r) for r in range(repeats if x.random else 1)] for x in learners
     }
     total, done = len(arms) * sum(len(of) for of in seeds.values()), 0
+    networks = all(learner.even for learner in learners)  # each on one thread, several beside each other
+
+    def calls() -> Iterator[Call]:
+        for arm in arms:
+            training = workshop.training(arm)
+            scores.trained[arm.name] = len(training.labels)
+            for learner in learners:
+                for learner_seed in seeds[learner.name]:
+                    yield workshop.call(
+                        training, learner, asked[learner.uses], learner_seed, 1 if networks else threads
+                    )
+            workshop.forget()
+
+    said = beside(calls(), threads if networks and learners[0].beside else 1)
     for arm in arms:
-        training = workshop.training(arm)
         scores.outputs[arm.name] = {}
         for learner in learners:
             made = []
-            for learner_seed in seeds[learner.name]:
+            for _ in seeds[learner.name]:
                 progress(done / total, f"{arm.name}: {learner.name}")
-                made.append(workshop.outputs(training, learner, asked[learner.uses], learner_seed, threads))
+                made.append(workshop.decided(next(said), learner))
                 done += 1
             scores.outputs[arm.name][learner.name] = np.stack(made)
-        scores.trained[arm.name] = len(training.labels)
-        workshop.forget()
     progress(1.0, "scored")
     return scores
 
@@ -159,18 +171,32 @@ class _Workshop:
                 made.folds.append(self._training(arm, parts, kept))
         return made
 
-    def outputs(self, training: _Training, learner: Any, asked: Any, seed: int, threads: int) -> np.ndarray:
-        """What a learner says about the rows `asked`: (rows, outputs), see `Scores`."""
-        said = self._predicted(training, learner, asked, seed, threads)
+    def call(self, training: _Training, learner: Any, asked: Any, seed: int, threads: int) -> Call:
+        """What asks a learner about the rows `asked`; `decided` makes outputs of the answer."""
+        if self.tunes and not learner.even:
+            return self._tuned, (training, learner, asked, seed, threads)
+        if learner.even and len(training.labels):
+            more = () if training.redraw is None else (training.redraw,)
+            matrix = training.matrix(learner.uses)
+            arguments = (matrix, training.labels, training.weight, asked, seed, threads, *more)
+            return learner.fit_predict, arguments  # no part of the workshop goes along into another process
+        return self._predicted, (training, learner, asked, seed, threads)
+
+    def decided(self, said: np.ndarray, learner: Any) -> np.ndarray:
+        """An answer as outputs (rows, outputs), see `Scores`."""
         if self.task.type == "regression":
             return said[:, None]
-        positive = metrics.positive_index(self.task)
         if self.task.metric not in metrics.DECISIONS:
-            return said if said.shape[1] > 2 else said[:, [positive]]
+            return said if said.shape[1] > 2 else said[:, [metrics.positive_index(self.task)]]
         if learner.even:
             shares = np.bincount(self.real_labels, minlength=said.shape[1]) / len(self.real)
             weights = thresholds.for_shares(self.task.metric, shares)
-            return thresholds.decide(said, weights)[:, None].astype(np.int32)
+            said = thresholds.decide(said, weights)
+        return said[:, None].astype(np.int32)
+
+    def _tuned(self, training: _Training, learner: Any, asked: Any, seed: int, threads: int) -> np.ndarray:
+        """Decided classes (rows,), by thresholds that are tuned on the real rows out of fold."""
+        said = self._predicted(training, learner, asked, seed, threads)
         unseen = np.zeros((len(self.real), said.shape[1]))
         real = self._matrix(self.real, learner.uses)
         for fold, part in enumerate(training.folds):
@@ -178,16 +204,16 @@ class _Workshop:
             if not own.any():
                 continue
             unseen[own] = self._predicted(part, learner, real[own], seed, threads)
+        positive = metrics.positive_index(self.task)
         weights = thresholds.tune(self.task.metric, self.real_labels, unseen, positive, self.seed)
-        return thresholds.decide(said, weights)[:, None].astype(np.int32)
+        return thresholds.decide(said, weights)
 
     def _predicted(
         self, training: _Training, learner: Any, asked: Any, seed: int, threads: int
     ) -> np.ndarray:
         if len(training.labels):
             matrix = training.matrix(learner.uses)
-            more = {"redraw": training.redraw} if training.redraw is not None and learner.even else {}
-            return learner.fit_predict(matrix, training.labels, training.weight, asked, seed, threads, **more)
+            return learner.fit_predict(matrix, training.labels, training.weight, asked, seed, threads)
         # Nothing to learn from: what is known without a classifier.
         rows = asked.shape[0]
         if self.task.type == "regression":

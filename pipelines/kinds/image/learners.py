@@ -24,6 +24,11 @@ class Network:
     random: ClassVar[bool] = True
     even: ClassVar[bool] = True
 
+    @property
+    def beside(self) -> bool:
+        """Whether several learn beside each other: not on a GPU, which one fills."""
+        return self.device == "cpu"
+
     def quick(self) -> "Network":
         """The learner with fewer steps."""
         return replace(self, steps=max(min(self.steps, QUICK_LEAST), round(QUICK * self.steps)))
