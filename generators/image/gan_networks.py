@@ -37,10 +37,7 @@ def channels(width: int, count: int) -> list[int]:
 
 
 class Generator(nn.Module):
-    """Noise float (n, latent), labels int64 (n,) -> images (n, c, h, w), about -1 to 1.
-
-    `ramp` (0 to 1) is how much of the class is told.
-    """
+    """Noise float (n, latent), labels int64 (n,) -> images (n, c, h, w), about -1 to 1."""
 
     def __init__(self, shape: tuple[int, int, int], classes: int, latent: int, width: int):
         super().__init__()
@@ -64,8 +61,8 @@ class Generator(nn.Module):
                 self.last.weight[:: patch(shape) ** 2].repeat_interleave(patch(shape) ** 2, 0)
             )
 
-    def forward(self, noise: Tensor, labels: Tensor, ramp: float = 1.0) -> Tensor:
-        told = F.normalize(self.label(labels), dim=1) * math.sqrt(self.latent) * ramp
+    def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
+        told = F.normalize(self.label(labels), dim=1) * math.sqrt(self.latent)
         style = self.style(torch.cat([noise, told], dim=1))
         images = self.base(style).view(len(style), -1, *levels(self.shape)[0])
         images = images.contiguous(memory_format=torch.channels_last)
@@ -79,7 +76,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (n, c, h, w), labels int64 (n,) -> how real they look, float (n,)."""
+    """Images (n, c, h, w), labels int64 (n,) -> how real they look, float (n,).
+
+    `ramp` (0 to 1) is how much it matters whether they are of their class.
+    """
 
     def __init__(self, shape: tuple[int, int, int], classes: int, width: int):
         super().__init__()
