@@ -180,6 +180,8 @@ class _Game:
         """One update of the discriminator and one of the generator, on the images of this step."""
         settings = self.settings
         real, labels, random = self.data.batch(step)
+        order = labels.argsort(stable=True)  # neighbours of one class: the discriminator sees their spread
+        real, labels = real[order], labels[order]
         ramp = min(1.0, step / settings.ramp) if settings.ramp else 1.0
         rate = settings.rate * min(1.0, (step + 1) / 100)
         for optimizer in self.optimizers:
