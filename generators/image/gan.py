@@ -2,8 +2,8 @@
 
 The loss compares a real image with a made one of the same class, with gradient penalties on both (Huang et al., "The
 GAN is dead; long live the GAN! A Modern GAN Baseline", NeurIPS 2024): it has no local equilibria in which only some
-of the images are made. Few images are kept from being learned by heart by DiffAugment; the class is told little by
-little (Shahbazi et al., "Collapse by Conditioning", ICLR 2022).
+of the images are made. Few images are kept from being learned by heart by DiffAugment; the discriminator looks at the
+class little by little (Shahbazi et al., "Collapse by Conditioning", ICLR 2022).
 """
 
 import copy
@@ -39,11 +39,11 @@ class GanParameters(NetworkParameters):
     """Parameters of gan."""
 
     steps: int = Field(30_000, ge=1, le=10_000_000, description="batches to learn from at most")
-    rate: float = Field(5e-4, gt=0, le=1, description="learning rate of both networks")
+    rate: float = Field(3e-4, gt=0, le=1, description="learning rate of both networks")
     width: int = Field(48, ge=4, le=512, description="channels of the finest level")
     latent: int = Field(64, ge=2, le=1024, description="numbers of noise that an image is made from")
     penalty: float = Field(
-        1.0, ge=0, le=1000, description="weight of the penalties on the discriminator's gradients"
+        2.0, ge=0, le=1000, description="weight of the penalties on the discriminator's gradients"
     )
     lazy: int = Field(4, ge=1, le=64, description="steps from one penalty to the next, which weighs as many")
     augment: float | None = Field(
@@ -52,7 +52,12 @@ class GanParameters(NetworkParameters):
         le=1,
         description="chance of each change before the discriminator sees an image; left out: by the number of images",
     )
-    ramp: int = Field(500, ge=0, le=1_000_000, description="steps over which the class is told more and more")
+    ramp: int = Field(
+        300,
+        ge=0,
+        le=1_000_000,
+        description="steps over which it comes to matter whether images are of their class",
+    )
     average: float = Field(
         0.998, ge=0, lt=1, description="how slowly the average of the generator's weights moves"
     )
@@ -175,6 +180,8 @@ class _Game:
         """One update of the discriminator and one of the generator, on the images of this step."""
         settings = self.settings
         real, labels, random = self.data.batch(step)
+        order = labels.argsort(stable=True)  # neighbours of one class: the discriminator sees their spread
+        real, labels = real[order], labels[order]
         ramp = min(1.0, step / settings.ramp) if settings.ramp else 1.0
         rate = settings.rate * min(1.0, (step + 1) / 100)
         for optimizer in self.optimizers:
@@ -184,7 +191,7 @@ class _Game:
         both = torch.cat([labels, labels])
 
         with self.owner.cast():
-            made = self.generator(self._noise(len(labels), random), labels, ramp)
+            made = self.generator(self._noise(len(labels), random), labels)
         shown = self._shown(real, made.detach(), random)
         penalised = step % settings.lazy == 0 and settings.penalty > 0
         shown.requires_grad_(penalised)

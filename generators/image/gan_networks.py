@@ -13,6 +13,7 @@ from torch.nn import functional as F
 SMALLEST = 8  # places on a side of the coarsest level at most
 LARGE = 64  # pixels of a side up to which a place of the finest level stands for 2 x 2 pixels, else for 4 x 4
 LEAST_CHANNELS, MOST_CHANNELS = 8, 256
+TOGETHER = 4  # images whose spread the discriminator sees
 TRANSLATION, CUTOUT = 0.125, 0.5  # of the side, as in DiffAugment
 
 
@@ -37,10 +38,7 @@ def channels(width: int, count: int) -> list[int]:
 
 
 class Generator(nn.Module):
-    """Noise float (n, latent), labels int64 (n,) -> images (n, c, h, w), about -1 to 1.
-
-    `ramp` (0 to 1) is how much of the class is told.
-    """
+    """Noise float (n, latent), labels int64 (n,) -> images (n, c, h, w), about -1 to 1."""
 
     def __init__(self, shape: tuple[int, int, int], classes: int, latent: int, width: int):
         super().__init__()
@@ -64,8 +62,8 @@ class Generator(nn.Module):
                 self.last.weight[:: patch(shape) ** 2].repeat_interleave(patch(shape) ** 2, 0)
             )
 
-    def forward(self, noise: Tensor, labels: Tensor, ramp: float = 1.0) -> Tensor:
-        told = F.normalize(self.label(labels), dim=1) * math.sqrt(self.latent) * ramp
+    def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
+        told = F.normalize(self.label(labels), dim=1) * math.sqrt(self.latent)
         style = self.style(torch.cat([noise, told], dim=1))
         images = self.base(style).view(len(style), -1, *levels(self.shape)[0])
         images = images.contiguous(memory_format=torch.channels_last)
@@ -79,7 +77,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (n, c, h, w), labels int64 (n,) -> how real they look, float (n,)."""
+    """Images (n, c, h, w), labels int64 (n,) -> how real they look, float (n,).
+
+    `ramp` (0 to 1) is how much it matters whether they are of their class.
+    """
 
     def __init__(self, shape: tuple[int, int, int], classes: int, width: int):
         super().__init__()
@@ -92,6 +93,7 @@ class Discriminator(nn.Module):
             _Block(before, now) for before, now in zip([widths[0], *widths], widths, strict=False)
         )
         self.pool = nn.Conv2d(widths[-1], widths[-1], sizes[0], groups=widths[-1])
+        self.joined = nn.Linear(widths[-1] + 1, widths[-1])
         self.real = nn.Linear(widths[-1], 1)
         self.label = nn.Embedding(classes, widths[-1])
 
@@ -103,11 +105,23 @@ class Discriminator(nn.Module):
             if level:
                 images = F.avg_pool2d(images, 2)
             images = block(images)
-        found = self.pool(F.leaky_relu(images, 0.2)).flatten(1).float()
+        images = F.leaky_relu(images, 0.2)
+        found = self.pool(images).flatten(1).float()
         with torch.autocast(images.device.type, enabled=False):
+            found = F.leaky_relu(self.joined(torch.cat([found, _spread(images.float())], dim=1)), 0.2)
             of_class = (found * F.normalize(self.label(labels), dim=1)).sum(1)
             score: Tensor = self.real(found).squeeze(1) + ramp * of_class
         return score
+
+
+def _spread(found: Tensor) -> Tensor:
+    """How unlike its neighbours in the batch each image is, (n, 1): images that are all alike give themselves away.
+
+    Karras et al., "Progressive Growing of GANs" (ICLR 2018). Where a batch is sorted, neighbours are of one class.
+    """
+    together = next(size for size in (TOGETHER, 2, 1) if len(found) % size == 0)
+    variance = found.unflatten(0, (-1, together)).var(1, correction=0)
+    return (variance + 1e-8).sqrt().mean((1, 2, 3)).repeat_interleave(together)[:, None]
 
 
 class _Block(nn.Module):
