@@ -35,7 +35,9 @@ class DiffusionParameters(NetworkParameters):
     evaluations: int = Field(
         10, ge=3, le=1000, description="times that the network is asked for an image, twice in a guided step"
     )
-    guidance_scale: float = Field(1.5, ge=0, le=20, description="how much more of its class; 1: as it is")
+    guidance_scale: float = Field(
+        1.0, ge=0, le=20, description="above 1: more typical of its class and less diverse, for the eye"
+    )
 
 
 class Diffusion(NetworkGenerator):

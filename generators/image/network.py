@@ -1,5 +1,6 @@
 """What the generators that train a network share: parameters, held-out images, batches, memory, files."""
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from leaven.generators.seeds import derive
 WEIGHTS = "network.safetensors"
 HELD_OUT = 0.1  # share of the images that training is watched with
 LEAST_HELD_OUT, MOST_HELD_OUT = 4, 500  # with fewer, none are
+BLIND = 500  # steps at most where none are: more would learn the images by heart unseen
 LOOK = 256  # images with noise of their own that a look takes at least; few are looked at again
 LEAST_BATCH = 4  # images below which a batch that does not fit into memory is not halved
 
@@ -111,6 +113,10 @@ class NetworkGenerator(ImageGenerator):
             network = self._fresh(seed)
             data = Data(pixels, labels, batch, seed, self.device)
 
+            plan = self._plan(len(data))
+            if data.held_out is None:
+                plan = dataclasses.replace(plan, steps=min(plan.steps, BLIND))
+
             def loss(step: int) -> Tensor:
                 network.train()
                 images, wanted, generator = data.batch(step)
@@ -121,7 +127,7 @@ class NetworkGenerator(ImageGenerator):
                 network,
                 loss,
                 (lambda: self._held_out(network, data)) if data.held_out is not None else None,
-                self._plan(len(data)),
+                plan,
                 budget=budget,
                 progress=progress,
                 name=self.name,

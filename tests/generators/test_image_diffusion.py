@@ -11,7 +11,7 @@ import torch
 
 from leaven.generators.conditions import parse
 from leaven.generators.contract import Budget
-from leaven.generators.image import augment
+from leaven.generators.image import augment, network
 from leaven.generators.image.diffusion import Diffusion, is_guided, times
 from leaven.generators.image.network import Data, _held_out
 from leaven.generators.image.pixels import to_array, to_column
@@ -114,9 +114,9 @@ def test_images_between_two_of_a_class(rows: Rows, tmp_path: Path) -> None:
     "sides", [(8, 8), (28, 28), (33, 33), (32, 20), (64, 64), (130, 97), (256, 256)], ids=str
 )
 def test_the_network_takes_every_side_at_sensible_cost(sides: tuple[int, int]) -> None:
-    network = UNet(3, sides, 1000, augment.TOLD, 16, 1)
+    made_for = UNet(3, sides, 1000, augment.TOLD, 16, 1)
     with torch.inference_mode():
-        made = network(
+        made = made_for(
             torch.rand(2, 3, *sides), torch.rand(2), torch.tensor([0, 1000]), torch.zeros(2, augment.TOLD)
         )
     assert made.shape == (2, 3, *sides)
@@ -140,3 +140,10 @@ def test_a_batch_depends_on_its_step_alone_and_every_image_comes_once() -> None:
     assert torch.equal(other.batch(4)[0].flatten(), seen[4])
     both = torch.cat(seen)
     assert len(both[:20].unique()) == 20 and len(both[20:].unique()) == 20
+
+
+def test_training_that_nothing_watches_is_short(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "BLIND", 7)
+    settings = {"width": 16, "blocks": 1, "batch": 8, "steps": 50}
+    assert Diffusion(settings).fit(rows, seed=1, threads=1).steps == 7
+    assert Diffusion(settings).fit(rows, seed=1, threads=1, budget=Budget(steps=9)).steps == 9
