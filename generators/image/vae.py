@@ -6,7 +6,7 @@ Consistent VAE" (WACV 2017), the prior is flow matching on the codes as in Vahda
 """
 
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class VAEParameters(NetworkParameters):
         0.2, ge=0, le=1, description="chance of each change of a train image, which the network is told"
     )
     interpolate: bool = Field(
-        False, description="make each image between the codes of two train images of its class"
+        False, description="make each image out of two train images of its class, between their codes"
     )
 
 
@@ -68,7 +68,7 @@ class VAE(NetworkGenerator):
         report = super()._learn(pixels, labels, seed=seed, budget=budget, device=device, progress=progress)
         rng = np.random.default_rng(derive(seed, "codes"))
         kept = np.sort(rng.permutation(len(labels))[:MOST_CODES])
-        self.known = torch.from_numpy(labels[kept])
+        self.known, self.rows = torch.from_numpy(labels[kept]), torch.from_numpy(kept)
         self.codes = self._encoded(pixels[kept], self.known)
         return report
 
@@ -105,20 +105,30 @@ class VAE(NetworkGenerator):
             )
         return loss
 
+    @property
+    def role(self) -> Literal["sampler", "editor"]:  # type: ignore[override]
+        """What is made out of train images resembles them by design."""
+        return "editor" if self.parameters.interpolate else "sampler"
+
+    def _make(self, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        self._nearer: list[Tensor] = []
+        made, _ = super()._make(labels, seed)
+        return made, torch.cat(self._nearer)[: len(labels)].numpy() if self._nearer else None
+
     def _draw(self, network: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
         network = cast(Coder, network)
-        codes = (
-            self._between(labels, generator)
-            if self.parameters.interpolate
-            else self._from_noise(network, labels, self._noise(len(labels), generator))
-        )
+        if self.parameters.interpolate:
+            codes, nearer = self._between(labels, generator)
+            self._nearer.append(nearer)
+        else:
+            codes = self._from_noise(network, labels, self._noise(len(labels), generator))
         return network.decode(codes, labels, _nothing(labels))
 
     def _noise(self, count: int, generator: torch.Generator) -> Tensor:
         return torch.randn(count, self.parameters.latent, generator=generator, device=self.device)
 
-    def _between(self, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Codes between those of two train images of each class, or of one where it has one."""
+    def _between(self, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Codes between those of two train images of each class (or of one), and the row of the nearer one."""
         draws = torch.rand(len(labels), 3, generator=generator, device=self.device).cpu()
         order = torch.argsort(self.known, stable=True)
         counts = torch.bincount(self.known, minlength=len(self.classes))
@@ -126,8 +136,9 @@ class VAE(NetworkGenerator):
         first = (draws[:, 0] * own).long()
         second = (first + 1 + (draws[:, 1] * (own - 1)).long()) % own
         share = NEAR + (1 - 2 * NEAR) * draws[:, 2:]
-        ends = self.codes[order[start + first]], self.codes[order[start + second]]
-        return torch.lerp(ends[0], ends[1], share).to(self.device)
+        one, other = order[start + first], order[start + second]
+        nearer = self.rows[torch.where(share[:, 0] < 0.5, one, other)]
+        return torch.lerp(self.codes[one], self.codes[other], share).to(self.device), nearer
 
     def _from_noise(self, network: Coder, labels: Tensor, noise: Tensor) -> Tensor:
         """Codes as the prior has them, by two-step Adams-Bashforth."""
@@ -157,14 +168,14 @@ class VAE(NetworkGenerator):
         from safetensors.torch import save_file
 
         super()._save(directory)
-        save_file({"codes": self.codes, "labels": self.known}, directory / CODES)
+        save_file({"codes": self.codes, "labels": self.known, "rows": self.rows}, directory / CODES)
 
     def _load(self, directory: Path) -> None:
         from safetensors.torch import load_file
 
         super()._load(directory)
         kept = load_file(directory / CODES)
-        self.codes, self.known = kept["codes"], kept["labels"]
+        self.codes, self.known, self.rows = kept["codes"], kept["labels"], kept["rows"]
 
 
 def _nothing(labels: Tensor) -> Tensor:

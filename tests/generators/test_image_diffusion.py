@@ -101,12 +101,15 @@ def test_images_between_two_of_a_class(rows: Rows, tmp_path: Path) -> None:
     for label in ("dark", "light", "single"):
         made = generator.sample(30, seed=2, conditions=parse([f"label={label}"], SCHEMA))
         brightness[label] = to_array(made["image"], SHAPE).mean((1, 2, 3))
+        assert generator.role == "editor"
+        assert (rows.frame()["label"].to_numpy()[made["_source_row"]] == label).all()
     assert brightness["dark"].max() < 110 < 140 < brightness["light"].min()
     assert brightness["single"].std() < 1e-6  # there is nothing to be between
     before = generator.sample(20, seed=4)
     generator.save(tmp_path)
     pd.testing.assert_frame_equal(before, VAE.load(tmp_path).sample(20, seed=4))
     generator.parameters.interpolate = False
+    assert generator.role == "sampler"
     assert not before["image"].equals(generator.sample(20, seed=4)["image"])
 
 
