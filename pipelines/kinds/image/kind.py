@@ -53,8 +53,12 @@ def layout(schema: Schema) -> Any:
 
 
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
-    """The generators that `auto` tries, cheap ones first."""
-    return [Candidate(generator=name) for name in ("vae", "diffusion")]
+    """The generators that `auto` tries: images between two train images, and images out of noise."""
+    between = Candidate.model_validate({"generator": "vae", "interpolate": True})
+    return [between, Candidate(generator="diffusion")]
+
+
+FEW = 1_000  # real images up to which many synthetic ones are tried
 
 
 def usual_levels(generator: str) -> tuple[Any, ...]:
@@ -63,8 +67,8 @@ def usual_levels(generator: str) -> tuple[Any, ...]:
 
 
 def usual_ratio(generator: str, rows: int) -> float:
-    """Synthetic images for each real one where the recipe names no amount."""
-    return 1.0
+    """Synthetic images for each real one where the recipe names no amount: beside few many, which cost no more."""
+    return 5.0 if rows <= FEW else 1.0
 
 
 def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:
