@@ -12,6 +12,7 @@ MOST_PIXELS = 50_000_000  # of a file, before anything of it is decoded
 RESIZE = "lanczos"  # antialiased: each new pixel weighs all old ones that it covers
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _GREY = ("1", "L", *_DEEP)
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError)  # what Pillow raises
 _DRAWINGS = (b"<svg", b"<?xml", b"<!doctype svg")
 
 
@@ -36,9 +37,22 @@ def look(data: bytes) -> Look:
     """
     with _opened(data) as image:
         width, height = image.size
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        turned = _orientation(image) in (5, 6, 7, 8)
         grey = image.mode in _GREY or (image.mode in ("LA", "La"))
         return Look(*((height, width) if turned else (width, height)), 1 if grey else 3)
+
+
+def _orientation(image: Image.Image) -> int:
+    """What EXIF says of the image's orientation. Of a PNG Pillow would decode all of it to answer."""
+    exif = Image.Exif()
+    try:
+        if image.format == "PNG":
+            exif.load(image.info.get("exif") or b"")
+        else:
+            exif = image.getexif()
+    except _DAMAGED as error:
+        raise Fault(f"is damaged or cut off ({error})") from None
+    return int(exif.get(0x0112, 1) or 1)
 
 
 def decode(data: bytes, side: int, channels: int) -> np.ndarray:
@@ -59,7 +73,7 @@ def decode(data: bytes, side: int, channels: int) -> np.ndarray:
         try:
             image.load()
             return fit(_plain(ImageOps.exif_transpose(image)), side, channels)
-        except (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError) as error:
+        except _DAMAGED as error:
             raise Fault(f"is damaged or cut off ({error})") from None
 
 

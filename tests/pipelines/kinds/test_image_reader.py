@@ -129,11 +129,12 @@ def huge() -> bytes:
     [
         (huge(), "pixels; expected at most 50,000,000"),
         (encoded(grey(64), "JPEG")[:400], "damaged or cut off"),
+        (encoded(grey(64))[:300], "damaged or cut off"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a drawing"),
         (b"just some text", "not an image"),
         (b"", "is empty"),
     ],
-    ids=["huge", "cut", "svg", "text", "empty"],
+    ids=["huge", "cut", "cut png", "svg", "text", "empty"],
 )
 def test_a_broken_file_is_set_aside(tmp_path: Path, classes: Path, data: bytes, reason: str) -> None:
     (classes / "cat" / "broken.png").write_bytes(data)
