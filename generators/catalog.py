@@ -2,9 +2,9 @@
 
 import difflib
 import importlib
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from leaven.generators.contract import Generator
+from leaven.generators.contract import Generator, Parameters
 from leaven.generators.errors import InputError
 
 
@@ -15,6 +15,7 @@ class Entry(NamedTuple):
     path: str  # module:class
     about: str
     control: bool = False  # known-bad on purpose: for comparison, never tried by `auto`
+    parameters: str | None = None  # module:class of its parameters, where the class is heavy to import
 
 
 CATALOG: dict[str, Entry] = {  # a name that stands for another kind already is written kind/name
@@ -74,26 +75,31 @@ CATALOG: dict[str, Entry] = {  # a name that stands for another kind already is 
         "image",
         "leaven.generators.image.gan:Gan",
         "adversarial network: relativistic loss with gradient penalties, augmented discriminator; sharp, fast to draw",
+        parameters="leaven.generators.image.parameters:GanParameters",
     ),
     "vae": Entry(
         "image",
         "leaven.generators.image.vae:VAE",
         "Leaven's own: a variational autoencoder with a learned prior; also images between two of a class",
+        parameters="leaven.generators.image.parameters:VAEParameters",
     ),
     "diffusion": Entry(
         "image",
         "leaven.generators.image.diffusion:Diffusion",
         "Leaven's own: flow matching with a small U-Net; guided by class, ten evaluations an image at most",
+        parameters="leaven.generators.image.parameters:DiffusionParameters",
     ),
     "image/autoregressive": Entry(
         "image",
         "leaven.generators.image.autoregressive:Autoregressive",
         "images as codes that a transformer predicts one by one; gives likelihoods too",
+        parameters="leaven.generators.image.parameters:AutoregressiveParameters",
     ),
     "pretrained": Entry(
         "image",
         "leaven.generators.image.pretrained:Pretrained",
         "a diffusion model that you name, through diffusers: train images noised part of the way and denoised",
+        parameters="leaven.generators.image.pretrained_parameters:PretrainedParameters",
     ),
     "image/memoriser": Entry(
         "image",
@@ -132,5 +138,19 @@ def entry(name: str, kind: str | None = None) -> Entry:
 
 def get(name: str, kind: str | None = None) -> type[Generator]:
     """The generator's class, imported now."""
-    module, _, attribute = entry(name, kind).path.partition(":")
+    found: type[Generator] = _imported(entry(name, kind).path)
+    return found
+
+
+def parameters(name: str, kind: str | None = None) -> type[Parameters]:
+    """The model of the generator's parameters, without what is heavy to import."""
+    found = entry(name, kind)
+    model: type[Parameters] = (
+        _imported(found.parameters) if found.parameters else _imported(found.path).Parameters
+    )
+    return model
+
+
+def _imported(path: str) -> Any:
+    module, _, attribute = path.partition(":")
     return getattr(importlib.import_module(module), attribute)

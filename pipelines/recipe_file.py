@@ -206,7 +206,7 @@ def _candidates(recipe: Recipe, where: "_Places") -> None:
     for number, candidate in enumerate(recipe.candidates if recipe.candidates != "auto" else ()):
         here: Where = ("candidates", number)
         try:
-            model = catalog.get(candidate.generator, recipe.source.kind).Parameters
+            model = catalog.parameters(candidate.generator, recipe.source.kind)
             model.model_validate(candidate.parameters)
         except InputError as error:
             raise InputError(f"{where((*here, 'generator'))}: {dotted(here)}: {error}") from None

@@ -9,35 +9,15 @@ from typing import ClassVar, cast
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from leaven.generators.contract import Parameters
 from leaven.generators.errors import ConditionError, InputError
 from leaven.generators.image import augment
 from leaven.generators.image.code_networks import Autoencoder, Transformer, logistic_nats
-from leaven.generators.image.network import NetworkGenerator, NetworkParameters, scaled
+from leaven.generators.image.network import NetworkGenerator, scaled
+from leaven.generators.image.parameters import AutoregressiveParameters
 from leaven.generators.training import Plan
-
-
-class AutoregressiveParameters(NetworkParameters):
-    """Parameters of autoregressive."""
-
-    numbers: int = Field(8, ge=1, le=64, description="whole numbers in the code of a place")
-    levels: int = Field(6, ge=2, le=256, description="values that each of them takes")
-    width: int = Field(128, ge=32, le=2048, multiple_of=32, description="channels of the transformer")
-    depth: int = Field(4, ge=1, le=48, description="layers of the transformer")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of its activations left out while learning")
-    coder_width: int = Field(64, ge=16, le=1024, description="channels of the autoencoder")
-    coder_steps: int = Field(
-        1500, ge=1, le=10_000_000, description="batches after which the autoencoder stands still"
-    )
-    temperature: float = Field(
-        1.0, gt=0, le=4, description="below 1: likelier images, and more alike; above: rarer ones"
-    )
-    augment: float = Field(
-        0.2, ge=0, le=1, description="chance of each change of a train image, which the network is told"
-    )
 
 
 class _Both(nn.Module):

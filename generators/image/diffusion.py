@@ -10,34 +10,18 @@ import math
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from leaven.generators.image import augment
-from leaven.generators.image.network import NetworkGenerator, NetworkParameters, to_pixels
-from leaven.generators.image.unet import GROUP, UNet
+from leaven.generators.image.network import NetworkGenerator, to_pixels
+from leaven.generators.image.parameters import DiffusionParameters
+from leaven.generators.image.unet import UNet
 from leaven.generators.seeds import derive
 
 MEAN, SPREAD = 0.0, 1.2  # of the logarithm of t / (1 - t), where the network learns
 GUIDED = 0.3, 0.95  # times between which drawing is guided
 ANY_CLASS = 0.1  # share of train images whose class the network is not told
-
-
-class DiffusionParameters(NetworkParameters):
-    """Parameters of diffusion."""
-
-    width: int = Field(64, ge=GROUP, le=1024, multiple_of=GROUP, description="channels of the network")
-    blocks: int = Field(2, ge=1, le=8, description="residual blocks of each level, on the way down and up")
-    augment: float = Field(
-        0.2, ge=0, le=1, description="chance of each change of a train image, which the network is told"
-    )
-    evaluations: int = Field(
-        10, ge=3, le=1000, description="times that the network is asked for an image, twice in a guided step"
-    )
-    guidance_scale: float = Field(
-        1.0, ge=0, le=20, description="above 1: more typical of its class and less diverse, for the eye"
-    )
 
 
 class Diffusion(NetworkGenerator):

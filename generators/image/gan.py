@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,7 +20,8 @@ from leaven.generators.contract import Budget, Fit, Parameters, Progress
 from leaven.generators.errors import FitError
 from leaven.generators.image.gan_networks import Discriminator, Generator, augmented
 from leaven.generators.image.likeness import Likeness
-from leaven.generators.image.network import Data, NetworkGenerator, NetworkParameters, scaled
+from leaven.generators.image.network import Data, NetworkGenerator, scaled
+from leaven.generators.image.parameters import GanParameters
 from leaven.generators.seeds import derive
 from leaven.generators.training import share_done
 
@@ -33,35 +33,6 @@ MADE = 1000  # images that are made for a look
 FEW = 2000  # images up to which every one is augmented
 COLLAPSED = 0.5  # of the real images' spread
 SATURATED = 0.99
-
-
-class GanParameters(NetworkParameters):
-    """Parameters of gan."""
-
-    steps: int = Field(30_000, ge=1, le=10_000_000, description="batches to learn from at most")
-    rate: float = Field(3e-4, gt=0, le=1, description="learning rate of both networks")
-    width: int = Field(48, ge=4, le=512, description="channels of the finest level")
-    latent: int = Field(64, ge=2, le=1024, description="numbers of noise that an image is made from")
-    penalty: float = Field(
-        2.0, ge=0, le=1000, description="weight of the penalties on the discriminator's gradients"
-    )
-    lazy: int = Field(4, ge=1, le=64, description="steps from one penalty to the next, which weighs as many")
-    augment: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="chance of each change before the discriminator sees an image; left out: by the number of images",
-    )
-    ramp: int = Field(
-        300,
-        ge=0,
-        le=1_000_000,
-        description="steps over which it comes to matter whether images are of their class",
-    )
-    average: float = Field(
-        0.998, ge=0, lt=1, description="how slowly the average of the generator's weights moves"
-    )
-    every: int = Field(250, ge=1, le=1_000_000, description="steps between two looks at the images")
 
 
 class Gan(NetworkGenerator):

@@ -5,17 +5,17 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from leaven.generators import training
 from leaven.generators.contract import Budget, Fit, Parameters, Progress
 from leaven.generators.errors import FitError
 from leaven.generators.image.base import ImageGenerator
+from leaven.generators.image.parameters import LEAST_BATCH, NetworkParameters
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive
 
@@ -24,18 +24,6 @@ HELD_OUT = 0.1  # share of the images that training is watched with
 LEAST_HELD_OUT, MOST_HELD_OUT = 4, 500  # with fewer, none are
 BLIND = 500  # steps at most where none are: more would learn the images by heart unseen
 LOOK = 256  # images with noise of their own that a look takes at least; few are looked at again
-LEAST_BATCH = 4  # images below which a batch that does not fit into memory is not halved
-
-
-class NetworkParameters(Parameters):
-    """Parameters of every network."""
-
-    steps: int = Field(20_000, ge=1, le=10_000_000, description="batches to learn from at most")
-    batch: int = Field(64, ge=LEAST_BATCH, le=4096, description="images in a batch")
-    rate: float = Field(1e-3, gt=0, le=1, description="learning rate")
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto: bfloat16 where the processor multiplies it in hardware"
-    )
 
 
 class NetworkGenerator(ImageGenerator):

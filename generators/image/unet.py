@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-GROUP = 16  # channels normalised together
+from leaven.generators.image.parameters import GROUP
+
 SMALL, FINE = (
     16,
     32,

@@ -10,38 +10,20 @@ from typing import Literal, cast
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from leaven.generators.contract import Budget, Fit, Progress
 from leaven.generators.image import augment
 from leaven.generators.image.coder import Coder
-from leaven.generators.image.network import NetworkGenerator, NetworkParameters, scaled, to_pixels
-from leaven.generators.image.unet import GROUP
+from leaven.generators.image.network import NetworkGenerator, scaled, to_pixels
+from leaven.generators.image.parameters import VAEParameters
 from leaven.generators.seeds import derive
 
 CODES = "codes.safetensors"
 MOST_CODES = 20_000  # train images that rows are made between
 PRIOR_STEPS = 24  # from noise to a code
 NEAR = 0.15  # of the way between two train images, nearer than which no row is to either
-
-
-class VAEParameters(NetworkParameters):
-    """Parameters of vae."""
-
-    width: int = Field(48, ge=GROUP, le=1024, multiple_of=GROUP, description="channels of the network")
-    latent: int = Field(64, ge=2, le=4096, description="numbers in a code")
-    divergence: float = Field(
-        0.5, ge=0, le=100, description="weight of the codes' divergence from a normal distribution"
-    )
-    features: float = Field(1.0, ge=0, le=100, description="weight of a classifier's features in the error")
-    augment: float = Field(
-        0.2, ge=0, le=1, description="chance of each change of a train image, which the network is told"
-    )
-    interpolate: bool = Field(
-        False, description="make each image out of two train images of its class, between their codes"
-    )
 
 
 class VAE(NetworkGenerator):

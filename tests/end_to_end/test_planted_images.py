@@ -11,7 +11,7 @@ from end_to_end import planted_images
 from PIL import Image
 
 from leaven.generators.catalog import CATALOG, Entry
-from leaven.pipelines.kinds.image import resnet
+from leaven.pipelines.kinds.image import learners
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.store import Store
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resnet, "STEPS", 60)
+    monkeypatch.setattr(learners, "STEPS", 60)
     for name, of in (("oracle", "Oracle"), ("liar", "Liar")):
         monkeypatch.setitem(CATALOG, name, Entry("image", f"end_to_end.planted_images:{of}", "for tests"))
 

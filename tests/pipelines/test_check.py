@@ -112,6 +112,19 @@ def test_imports_nothing_heavy(tmp_path: Path) -> None:
     assert run_light(recipe) == []
 
 
+def test_images_import_nothing_heavy_either(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", x=pixels, y=np.arange(40) % 2)
+    recipe = tmp_path / "recipe.yaml"
+    names = ["policy", "gan", "vae", "diffusion", "autoregressive"]
+    recipe.write_text(
+        "name: images\nsource: {kind: image, path: images.npz}\n"
+        f"candidates: [{', '.join(f'{{generator: {name}}}' for name in names)}]\n"
+    )
+    assert run_light(recipe) == []
+
+
 def test_adult_within_seconds(shared_tables: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     path = shared_tables / "adult_train.csv.gz"

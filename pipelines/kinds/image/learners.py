@@ -8,6 +8,7 @@ import numpy as np
 from leaven.pipelines.kinds.learner import pick
 from leaven.pipelines.task import Task
 
+STEPS = 500  # batches of a training
 QUICK = 0.6  # of the steps, while candidates are compared
 QUICK_LEAST = 150
 
@@ -79,7 +80,5 @@ class Network:
 
 def learners(task: Task, names_asked: list[str] | None = None, device: str = "cpu") -> list[Any]:
     """The learners named, or the house's own; see `learner.pick`. A user's own estimator gets flat rows, 0 to 1."""
-    from leaven.pipelines.kinds.image.resnet import STEPS
-
     known = {"resnet9": Network("resnet9", len(task.classes), STEPS, device)}
     return pick(names_asked, known, task.type, len(task.classes))

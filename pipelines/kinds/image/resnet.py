@@ -16,9 +16,10 @@ from torch.nn import functional as F
 
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive
+from leaven.pipelines.kinds.image.learners import STEPS
 
 WIDTH = 16
-STEPS, BATCH = 500, 64
+BATCH = 64
 RATE, WEIGHT_DECAY, SMOOTHING = 4e-3, 0.05, 0.1
 SMALL = 16  # sides up to which the images are not halved a third time
 ASKED = 500  # images in a batch of predictions
@@ -123,7 +124,7 @@ def train(
     seed: int,
     threads: int,
     device: str = "cpu",
-    steps: int | None = None,
+    steps: int = STEPS,
     redraw: Redraw | None = None,
     balanced: bool = True,
 ) -> Trained:
@@ -136,11 +137,10 @@ def train(
         seed: of weights and batches.
         threads: of the processor.
         device: `cpu` or `cuda`.
-        steps: of `BATCH` images; `STEPS` when left out.
+        steps: of `BATCH` images.
         redraw: changes the images of each batch anew, with a seed of its own.
         balanced: every class as often as any other; else as often as it is there.
     """
-    steps = steps or STEPS
     half = half_precision("auto", device)
     threads = threads if max(pixels.shape[1:3]) >= THREADS_PAY else 1
     with _threads(threads), torch.random.fork_rng(devices=[]):
