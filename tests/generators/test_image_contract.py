@@ -176,7 +176,7 @@ def test_a_killed_fit_goes_on_to_the_same_images(
     settings = {**SETTINGS[name], "steps": 330}
     whole = catalog.get(name, "image")(settings)
     whole.fit(rows, seed=3, threads=1)
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "EVERY", 0.2)
     kept = tmp_path / "state"
 
     def kill(share: float, text: str) -> None:
