@@ -58,7 +58,7 @@ class Diffusion(NetworkGenerator):
         network, count = self._fitted(), min(classes, len(self.classes))
         height, width, channels = self.shape
         with self.computing(self.device), torch.inference_mode():
-            generator = torch.Generator(self.device).manual_seed(derive(seed, "walk") % 2**63)
+            generator = torch.Generator(self.device).manual_seed(derive(seed, "walk"))
             ends = torch.randn(2, count, channels, height, width, generator=generator, device=self.device)
             labels = torch.arange(count, device=self.device)
             angles = [step / max(1, steps - 1) * math.pi / 2 for step in range(steps)]

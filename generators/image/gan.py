@@ -76,7 +76,7 @@ class Gan(NetworkGenerator):
         with self.computing(device):
             data = Data(pixels, labels, batch, seed, self.device)
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, "discriminator") % 2**63)
+                torch.manual_seed(derive(seed, "discriminator"))
                 discriminator = Discriminator(self.shape, len(self.classes), self.parameters.width)
             game = _Game(self, self._fresh(seed), discriminator, data)
             report = game.play(budget, progress)

@@ -20,7 +20,7 @@ class Likeness:
     def __init__(self, images: Tensor, labels: Tensor):
         """`images` -1 to 1 (n, c, h, w) and `labels` (n,): the real ones."""
         self.labels = labels
-        generator = torch.Generator().manual_seed(derive("likeness") % 2**63)
+        generator = torch.Generator().manual_seed(derive("likeness"))
         self.layers = nn.ModuleList()
         inside = images.shape[1]
         for outside in (WIDTH // 2, WIDTH):

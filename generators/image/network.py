@@ -17,7 +17,7 @@ from leaven.generators.errors import FitError
 from leaven.generators.image.base import ImageGenerator
 from leaven.generators.image.parameters import LEAST_BATCH, NetworkParameters
 from leaven.generators.precision import half_precision
-from leaven.generators.seeds import derive
+from leaven.generators.seeds import derive, seeded, torch_threads
 
 WEIGHTS = "network.safetensors"
 HELD_OUT = 0.1  # share of the images that training is watched with
@@ -132,8 +132,7 @@ class NetworkGenerator(ImageGenerator):
 
     def _fresh(self, seed: int) -> nn.Module:
         """The network with weights of its seed, on its device."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, "weights") % 2**63)
+        with seeded(derive(seed, "weights")):
             network = self._build()
         return network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
@@ -158,7 +157,7 @@ class NetworkGenerator(ImageGenerator):
                 wanted = labels[start : start + size]
                 # Always a whole batch: so no row depends on how many are asked for after it.
                 whole = torch.from_numpy(np.resize(wanted, size)).to(self.device)
-                generator = torch.Generator(self.device).manual_seed(derive(seed, number) % 2**63)
+                generator = torch.Generator(self.device).manual_seed(derive(seed, number))
                 with self.cast():
                     images = self._draw(self.network, whole, generator)
                 made[start : start + size] = to_pixels(images[: len(wanted)])
@@ -167,12 +166,9 @@ class NetworkGenerator(ImageGenerator):
     @contextmanager
     def computing(self, device: str) -> Iterator[None]:
         """On this device, with the fit's threads."""
-        self.device, before = device, torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
+        self.device = device
+        with torch_threads(self.threads):
             yield
-        finally:
-            torch.set_num_threads(before)
 
     def cast(self) -> torch.autocast:
         """Computing in half the bits, where asked for and where it pays."""
@@ -224,7 +220,7 @@ class Data:
 
     def generator(self, *parts: Any) -> torch.Generator:
         """Randomness of one purpose."""
-        return torch.Generator(self.device).manual_seed(derive(self.seed, *parts) % 2**63)
+        return torch.Generator(self.device).manual_seed(derive(self.seed, *parts))
 
     def batch(self, step: int) -> tuple[Tensor, Tensor, torch.Generator]:
         """Images -1 to 1, labels and randomness of a step: every image once before any comes again."""

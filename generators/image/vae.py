@@ -136,7 +136,7 @@ class VAE(NetworkGenerator):
         """From one image to another of each of the first classes, uint8 (steps, classes, h, w, c)."""
         network, count = cast(Coder, self._fitted()), min(classes, len(self.classes))
         with self.computing(self.device), torch.inference_mode(), self.cast():
-            generator = torch.Generator(self.device).manual_seed(derive(seed, "walk") % 2**63)
+            generator = torch.Generator(self.device).manual_seed(derive(seed, "walk"))
             labels = torch.arange(count, device=self.device)
             ends = [self._from_noise(network, labels, self._noise(count, generator)) for _ in range(2)]
             shares = [step / max(1, steps - 1) for step in range(steps)]

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from leaven.generators.image.network import scaled
 from leaven.generators.precision import half_precision
-from leaven.generators.seeds import derive
+from leaven.generators.seeds import derive, seeded, torch_threads
 from leaven.pipelines.kinds.image.learners import STEPS
 
 WIDTH = 16
@@ -101,7 +102,7 @@ class Trained:
 
     def classified(self, features: np.ndarray) -> np.ndarray:
         """`features` of images, float32 (n, d) -> their `probabilities`."""
-        with _threads(self.threads), torch.inference_mode():
+        with torch_threads(self.threads), torch.inference_mode():
             last = torch.from_numpy(features).to(self.device)
             logits = self.network.classified(last).cpu()
         return np.asarray(F.softmax(logits.double(), dim=1).numpy())
@@ -109,10 +110,10 @@ class Trained:
     def _asked(self, pixels: np.ndarray, what: Callable[[Tensor], Tensor]) -> Tensor:
         self.network.eval()
         parts = []
-        with _threads(self.threads), torch.inference_mode(), _cast(self.device, self.half):
+        with torch_threads(self.threads), torch.inference_mode(), _cast(self.device, self.half):
             for start in range(0, len(pixels), ASKED):
                 batch = torch.from_numpy(np.ascontiguousarray(pixels[start : start + ASKED])).to(self.device)
-                parts.append(what(_scaled(batch)).float().cpu())
+                parts.append(what(scaled(batch)).float().cpu())
         return torch.cat(parts) if parts else torch.empty((0, self.network.last.out_features))
 
 
@@ -143,8 +144,7 @@ def train(
     """
     half = half_precision("auto", device)
     threads = threads if max(pixels.shape[1:3]) >= THREADS_PAY else 1
-    with _threads(threads), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive("resnet", seed) % 2**63)
+    with seeded(derive("resnet", seed), threads):
         network = ResNet9(pixels.shape[3], classes, max(pixels.shape[1:3]))
         network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         decayed = [p for p in network.parameters() if p.ndim > 1]
@@ -165,7 +165,7 @@ def train(
             images = pixels[picked]
             if redraw is not None:
                 images = redraw(images, derive(seed, "redraw", step))
-            batch = _scaled(torch.from_numpy(np.ascontiguousarray(images)).to(device))
+            batch = scaled(torch.from_numpy(np.ascontiguousarray(images)).to(device))
             with _cast(device, half):
                 logits = network(batch)
             wanted = torch.from_numpy(labels[picked]).to(device)
@@ -199,24 +199,5 @@ class _Order:
         return taken
 
 
-def _scaled(images: Tensor) -> Tensor:
-    """uint8 (n, h, w, c) -> float32 (n, c, h, w) in -1 to 1, laid out as it came."""
-    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 def _cast(device: str, half: bool) -> Any:
     return torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=half)
-
-
-class _threads:
-    """So many threads within; as before afterwards."""
-
-    def __init__(self, count: int):
-        self.count = count
-
-    def __enter__(self) -> None:
-        self.before = torch.get_num_threads()
-        torch.set_num_threads(self.count)
-
-    def __exit__(self, *error: object) -> None:
-        torch.set_num_threads(self.before)
