@@ -34,6 +34,6 @@ def test_the_level_that_was_taken_is_applied(taken: Any, dropped: bool, tmp_path
     )
     fresh = points(200, 2)
     turned = fresh.assign(y=fresh["y"].map({"yes": "no", "no": "yes"}))
-    reasons = _screens(version, 1)(turned)
+    reasons = _screens(version, "sampler", 1)(turned)
     share = (reasons == "label_agreement").mean()
     assert share > 0.8 if dropped else share == 0

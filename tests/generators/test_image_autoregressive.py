@@ -126,7 +126,9 @@ def test_likelihood_ranks_images(fitted: Autoregressive) -> None:
     noise = np.random.default_rng(3).integers(0, 256, pixels.shape).astype(np.uint8)
     assert own.shape == (60,) and own.dtype == np.float64 and np.isfinite(own).all()
     assert own.min() > fitted.log_likelihood(noise, NAMES[labels]).max()
-    assert own.min() > fitted.log_likelihood(pixels, NAMES[1 - labels]).max()
+    assert (
+        own > fitted.log_likelihood(pixels, NAMES[1 - labels])
+    ).mean() > 0.95  # an image with its own class
     assert -own.mean() / np.log(2) / 100 < 8  # bits of a pixel: fewer than stored ones
     np.testing.assert_allclose(fitted.log_likelihood(pixels[:7], NAMES[labels][:7]), own[:7], rtol=0.02)
 
