@@ -58,7 +58,7 @@ def gate_cells(report: Mapping[str, Any]) -> Cells:
 def _bound(gate: Mapping[str, Any]) -> str:
     if gate.get("threshold") is None:
         return gate.get("what") or "–"
-    least = gate["gate"] == "lift" or str(gate.get("what", "")).startswith("at least")
+    least = gate["gate"] in ("lift", "lift_over_classic") or str(gate.get("what", "")).startswith("at least")
     sign = ("above" if gate["gate"] == "lift" else "at least") if least else "at most"
     return f"{sign} {words.score(gate['threshold'])}"
 
