@@ -112,7 +112,7 @@ class Trained:
         parts = []
         with torch_threads(self.threads), torch.inference_mode(), _cast(self.device, self.half):
             for start in range(0, len(pixels), ASKED):
-                batch = torch.from_numpy(np.ascontiguousarray(pixels[start : start + ASKED])).to(self.device)
+                batch = torch.from_numpy(np.array(pixels[start : start + ASKED])).to(self.device)
                 parts.append(what(scaled(batch)).float().cpu())
         return torch.cat(parts) if parts else torch.empty((0, self.network.last.out_features))
 
