@@ -22,7 +22,7 @@ from leaven.generators.image.gan_networks import Discriminator, Generator, augme
 from leaven.generators.image.likeness import Likeness
 from leaven.generators.image.network import Data, NetworkGenerator, scaled
 from leaven.generators.image.parameters import GanParameters
-from leaven.generators.seeds import derive
+from leaven.generators.seeds import derive, seeded
 from leaven.generators.training import share_done
 
 LEAST_LOOKED_AT, MOST_LOOKED_AT = (
@@ -75,8 +75,7 @@ class Gan(NetworkGenerator):
         """Play until the steps or the budget are spent; the averaged generator of the best look stays."""
         with self.computing(device):
             data = Data(pixels, labels, batch, seed, self.device)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, "discriminator"))
+            with seeded(derive(seed, "discriminator")):
                 discriminator = Discriminator(self.shape, len(self.classes), self.parameters.width)
             game = _Game(self, self._fresh(seed), discriminator, data)
             report = game.play(budget, progress)

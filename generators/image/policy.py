@@ -5,7 +5,6 @@ This is the one file that knows albumentations: 2.0.8 is its last release under 
 """
 
 import functools
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,10 +12,8 @@ from pydantic import Field, field_validator
 
 from leaven.generators.contract import Budget, Fit, Parameters, Progress
 from leaven.generators.errors import FitError
-from leaven.generators.image.base import ImageGenerator
+from leaven.generators.image.kept import KeepsImages
 from leaven.generators.seeds import derive
-
-ARRAYS = "policy.npz"
 
 
 class PolicyParameters(Parameters):
@@ -40,10 +37,11 @@ class PolicyParameters(Parameters):
         return value
 
 
-class Policy(ImageGenerator):
+class Policy(KeepsImages):
     """Changed train images. Each depends on its own seed alone, so that workers and shards do not matter."""
 
     name = "policy"
+    arrays = "policy.npz"
     role: ClassVar[Literal["sampler", "editor"]] = "editor"
     Parameters = PolicyParameters
 
@@ -57,7 +55,7 @@ class Policy(ImageGenerator):
         device: str,
         progress: Progress,
     ) -> Fit:
-        self.pixels, self.labels = pixels.copy(), labels
+        self._keep(pixels, labels)
         self.__dict__.pop("transform", None)
         changed(
             self.transform, self.pixels[0], seed
@@ -70,22 +68,11 @@ class Policy(ImageGenerator):
         return pipeline(self.parameters.pipeline, self.parameters.flip)
 
     def _make(self, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-        rng = np.random.default_rng(derive(seed, "sources"))
-        sources = np.empty(len(labels), dtype=np.int64)
-        for label in np.unique(labels):
-            asked = labels == label
-            sources[asked] = rng.choice(np.flatnonzero(self.labels == label), asked.sum())
+        sources = self._sources(labels, seed)
         made = np.empty((len(labels), *self.shape), dtype=np.uint8)
         for place, source in enumerate(sources):
             made[place] = changed(self.transform, self.pixels[source], derive(seed, place))
         return made, sources
-
-    def _save(self, directory: Path) -> None:
-        np.savez_compressed(directory / ARRAYS, pixels=self.pixels, labels=self.labels)
-
-    def _load(self, directory: Path) -> None:
-        with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
-            self.pixels, self.labels = arrays["pixels"], arrays["labels"]
 
 
 def pipeline(serialised: dict[str, Any] | None = None, flip: bool = False) -> Any:

@@ -17,23 +17,24 @@ from leaven.generators.contract import Budget, Fit, Progress
 from leaven.generators.errors import FitError, InputError
 from leaven.generators.image import pretrained_adapt as adapting
 from leaven.generators.image import pretrained_model as models
-from leaven.generators.image.base import ImageGenerator
+from leaven.generators.image.kept import KeepsImages
 from leaven.generators.image.pretrained_lesson import IMAGES, Method, Training
 from leaven.generators.image.pretrained_parameters import PretrainedParameters
 from leaven.generators.seeds import derive, seeded
 
 LOG = logging.getLogger(__name__)
-ARRAYS, ADAPTER, MODEL = "pretrained.npz", "adapter.safetensors", "model.json"
+ADAPTER, MODEL = "adapter.safetensors", "model.json"
 TRIES = 5  # at a row that the model's safety checker refuses, each from another train image
 RATES = {"lora": 1e-4, "textual_inversion": 5e-4}
 
 
-class Pretrained(ImageGenerator):
+class Pretrained(KeepsImages):
     """Train images changed by a pretrained model. Each depends on its own seed alone, whatever the shard."""
 
     name = "pretrained"
     role: ClassVar[Literal["sampler", "editor"]] = "editor"
     Parameters = PretrainedParameters
+    arrays = "pretrained.npz"
     device = "cpu"
     most: int | None = (
         None  # images at once that GPU memory has been seen to hold; None: as many as asked for
@@ -55,7 +56,8 @@ class Pretrained(ImageGenerator):
             raise InputError(
                 f"pretrained: names: '{unknown[0]}' is no class; there are {', '.join(self.classes[:20])}"
             )
-        self.pixels, self.labels, self.device = pixels.copy(), labels, device
+        self._keep(pixels, labels)
+        self.device = device
         self.state: dict[str, Any] = {}
         self.most = None
         progress(0.01, f"pretrained: opening {asked.model}")
@@ -175,11 +177,7 @@ class Pretrained(ImageGenerator):
     def _make(self, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
         import torch
 
-        rng = np.random.default_rng(derive(seed, "sources"))
-        sources = np.empty(len(labels), dtype=np.int64)
-        for label in np.unique(labels):
-            asked = labels == label
-            sources[asked] = rng.choice(np.flatnonzero(self.labels == label), asked.sum())
+        sources = self._sources(labels, seed)
         steps = np.array([self._steps(derive(seed, place)) for place in range(len(labels))])
         made = np.empty((len(labels), *self.shape), dtype=np.uint8)
         tries = np.zeros(len(labels), dtype=np.int64)
@@ -234,7 +232,7 @@ class Pretrained(ImageGenerator):
     def _save(self, directory: Path) -> None:
         from safetensors.torch import save_file
 
-        np.savez_compressed(directory / ARRAYS, pixels=self.pixels, labels=self.labels)
+        super()._save(directory)
         told = {**self.model.saved(), "most": self.most}
         (directory / MODEL).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
         if self.state:
@@ -254,6 +252,5 @@ class Pretrained(ImageGenerator):
             raise InputError(
                 f"pretrained: the model {asked.model} is another one than the generator was fitted with"
             )
-        with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
-            self.pixels, self.labels = arrays["pixels"], arrays["labels"]
+        super()._load(directory)
         self.state = load_file(directory / ADAPTER) if (directory / ADAPTER).exists() else {}

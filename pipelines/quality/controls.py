@@ -72,14 +72,17 @@ class Arms:
 
 
 def between(
-    arms: Arms,
-    score: Callable[[pd.DataFrame], float],
-    bad: pd.DataFrame,
+    arms: Any,
+    score: Callable[[Any], float],
+    bad: Any,
     *,
     better: Literal["lower", "higher"],
     what: str,
 ) -> dict[str, Any]:
-    """One number of the report with its floor and ceiling; `bad` is the known-bad generator's rows."""
+    """One number of the report with its floor and ceiling.
+
+    `arms` has `synthetic` and `fresh` rows, of whatever type `score` takes; `bad` is the known-bad generator's.
+    """
     return {
         "value": float(score(arms.synthetic)),
         "floor": float(score(arms.fresh)),

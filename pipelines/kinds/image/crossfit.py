@@ -16,8 +16,8 @@ from leaven.generators.image.policy import Redraw
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines.kinds.image import resnet
+from leaven.pipelines.kinds.image.features import Features
 from leaven.pipelines.kinds.image.remembered import Remembered, keys
-from leaven.pipelines.quality.encode import as_labels
 from leaven.pipelines.quality.images.arms import held, pixels_of
 from leaven.pipelines.task import Task
 
@@ -106,7 +106,7 @@ def learned(
         threads: of a training.
         device: where it trains.
     """
-    codes = pd.Index(list(task.classes)).get_indexer(pd.Index(as_labels(train[task.target])))
+    codes = Features(schema, task).labels(train)
     rows = np.flatnonzero(codes >= 0)
     if len(rows) > learned_rows(schema):
         rows = np.sort(np.random.default_rng(seed).choice(rows, learned_rows(schema), replace=False))
@@ -154,9 +154,7 @@ class Ensemble:
 
     def labels_of(self, frame: pd.DataFrame) -> np.ndarray:
         """Class codes, -1 where the label is missing or unknown: int64 (rows,)."""
-        task = self._learned.task
-        labels = pd.Index(as_labels(frame[task.target]))
-        return np.asarray(pd.Index(list(task.classes)).get_indexer(labels))
+        return Features(self._schema, self._learned.task).labels(frame)
 
 
 def _say(network: resnet.Trained, features: Remembered, pixels: np.ndarray) -> np.ndarray:

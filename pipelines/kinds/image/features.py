@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from leaven.generators.image.pixels import image_column, to_array
 from leaven.generators.schema import Schema
 from leaven.pipelines.kinds.image.remembered import keys
+from leaven.pipelines.quality.images.arms import pixels_of
 from leaven.pipelines.task import Task
 
 
@@ -13,12 +13,11 @@ class Features:
     """Turns rows into arrays. Nothing is learned: pixels are what they are."""
 
     def __init__(self, schema: Schema, task: Task):
-        self.task, self.column = task, image_column(schema)
+        self.schema, self.task = schema, task
 
     def pixels(self, frame: pd.DataFrame) -> np.ndarray:
         """uint8 (rows, height, width, channels)."""
-        assert self.column.shape is not None
-        return to_array(frame[self.column.name], self.column.shape)
+        return pixels_of(self.schema, frame)
 
     def matrix(self, frame: pd.DataFrame, uses: str) -> np.ndarray:
         """`pixels`: uint8 (rows, height, width, channels); anything else: float32 (rows, pixels) in 0 to 1."""

@@ -171,13 +171,11 @@ def panels(
 
 def _walk(recipe: Recipe, fitted: Any) -> Any:
     """Images between points of the generator's latent space, where it has one."""
-    from leaven.generators import catalog
-    from leaven.pipelines.fit import FOLDER
+    from leaven.pipelines.fit import load
     from leaven.pipelines.run import resolve_device
 
-    folder = fitted.path(FOLDER)
-    name = fitted.result["generator"]
-    generator = catalog.get(name, "image").load(folder).to(resolve_device(recipe.device))
+    candidate = Candidate(generator=fitted.result["generator"])
+    generator: Any = load(candidate, fitted, "image").to(resolve_device(recipe.device))
     return generator.walk(WALK_STEPS, recipe.split.seed) if hasattr(generator, "walk") else None
 
 

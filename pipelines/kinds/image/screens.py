@@ -127,46 +127,38 @@ class Duplicates:
         return _all_or_nothing(keep, self.name)
 
 
-class Near:
+class _Judged:
+    """A screen that compares images with train, in pixels and in feature space; fitted when it is first asked."""
+
+    name: str
+    judge: type[NearCopies] | type[Strangeness]
+
+    def __init__(
+        self,
+        schema: Schema,
+        extractor: Callable[[], Extractor],
+        train: Callable[[], np.ndarray],
+        share: float,
+    ):
+        self._schema = schema
+        self._fitted = functools.cache(lambda: self.judge(spaces(extractor(), train()), train(), share))
+
+    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
+        if not len(frame):
+            return np.empty(0, dtype=object)
+        return _all_or_nothing(~self._fitted().mask(pixels_of(self._schema, frame)), self.name)
+
+
+class Near(_Judged):
     """Images nearer to a train image than all but a share of real ones come, in pixels or in feature space."""
 
-    name = "near_copy"
-
-    def __init__(
-        self,
-        schema: Schema,
-        extractor: Callable[[], Extractor],
-        train: Callable[[], np.ndarray],
-        share: float,
-    ):
-        self._schema = schema
-        self._copies = functools.cache(lambda: NearCopies(spaces(extractor(), train()), train(), share))
-
-    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
-        if not len(frame):
-            return np.empty(0, dtype=object)
-        return _all_or_nothing(~self._copies().mask(pixels_of(self._schema, frame)), self.name)
+    name, judge = "near_copy", NearCopies
 
 
-class OutOfDistribution:
+class OutOfDistribution(_Judged):
     """Images stranger than all but a share of real ones; see `strangeness`."""
 
-    name = "out_of_distribution"
-
-    def __init__(
-        self,
-        schema: Schema,
-        extractor: Callable[[], Extractor],
-        train: Callable[[], np.ndarray],
-        share: float,
-    ):
-        self._schema = schema
-        self._strange = functools.cache(lambda: Strangeness(spaces(extractor(), train()), train(), share))
-
-    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
-        if not len(frame):
-            return np.empty(0, dtype=object)
-        return _all_or_nothing(~self._strange().mask(pixels_of(self._schema, frame)), self.name)
+    name, judge = "out_of_distribution", Strangeness
 
 
 class Focus:

@@ -116,13 +116,7 @@ class Arms:
         self, score: Callable[[Images], float], bad: Images, *, better: Literal["lower", "higher"], what: str
     ) -> dict[str, Any]:
         """One number of the report with its floor and ceiling; `bad` is the known-bad generator's images."""
-        return {
-            "value": float(score(self.synthetic)),
-            "floor": float(score(self.fresh)),
-            "ceiling": float(score(bad)),
-            "better": better,
-            "what": what,
-        }
+        return controls.between(self, score, bad, better=better, what=what)
 
 
 def images(schema: Schema, frame: pd.DataFrame, extractor: "Extractor") -> Images:
