@@ -71,6 +71,12 @@ CATALOG: dict[str, Entry] = {  # a name that stands for another kind already is 
         "leaven.generators.image.policy:Policy",
         "train images changed by albumentations: TrivialAugment, or a pipeline of your own",
     ),
+    "image/distillation": Entry(
+        "image",
+        "leaven.generators.image.distillation:Distillation",
+        "Leaven's own for few images: mixes of train images, labelled by an ensemble that learns longer",
+        parameters="leaven.generators.image.parameters:DistillationParameters",
+    ),
     "gan": Entry(
         "image",
         "leaven.generators.image.gan:Gan",

@@ -101,3 +101,24 @@ class AutoregressiveParameters(NetworkParameters):
     augment: float = Field(
         0.2, ge=0, le=1, description="chance of each change of a train image, which the network is told"
     )
+
+
+class DistillationParameters(Parameters):
+    """Parameters of distillation."""
+
+    networks: int = Field(2, ge=1, le=50, description="classifiers in the ensemble")
+    steps: int = Field(1_500, ge=10, le=1_000_000, description="batches of 64 that each of them learns from")
+    flip: bool | None = Field(
+        None,
+        description="whether mirrored images are of the same class, and learned from; left out: tried on a third",
+    )
+    same: float = Field(0.5, ge=0, le=1, description="share of mixes of two images of one class, at least")
+    overlay: float = Field(
+        0.5, ge=0, le=1, description="share of images with a piece of another laid over; the rest are blends"
+    )
+    least: float = Field(
+        0.75, ge=0, le=1, description="share of the image that most of a mix is of, at least"
+    )
+    temperature: float = Field(
+        0.3, ge=0.01, le=10, description="below 1 labels are surer than the ensemble is, above 1 less sure"
+    )

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from leaven.generators.contract import Progress, silent
+from leaven.generators.parallel import Call, beside
 from leaven.generators.seeds import derive
-from leaven.pipelines.parallel import Call, beside
 from leaven.pipelines.quality import metrics, thresholds
 from leaven.pipelines.quality.scores import Scores
 from leaven.pipelines.task import Task

@@ -34,10 +34,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "dropout": 0.0,
     },
     "vae": {"width": 16, "latent": 8, "batch": 16, "steps": 300, "rate": 3e-3, "augment": 0.0},
+    "distillation": {"steps": 20},
 }
 ELSEWHERE = {"pretrained"}  # needs a model that its own test builds
 NAMES = [name for name in catalog.names("image") if name not in ELSEWHERE]
-NETWORKS = [name for name in NAMES if name in SETTINGS]
+ENSEMBLES = {"distillation"}  # several small networks one after another, with tests of their own
+NETWORKS = [name for name in NAMES if name in SETTINGS and name not in ENSEMBLES]
 
 CLASSES = ("above left", "above right", "below left", "below right")
 SHAPE = (12, 12, 1)

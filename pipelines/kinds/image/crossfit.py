@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leaven.generators.image import resnet
 from leaven.generators.image.policy import Redraw
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
-from leaven.pipelines.kinds.image import resnet
 from leaven.pipelines.kinds.image.features import Features
 from leaven.pipelines.kinds.image.remembered import Remembered, keys
 from leaven.pipelines.quality.images.arms import held, pixels_of

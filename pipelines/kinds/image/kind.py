@@ -53,21 +53,23 @@ def layout(schema: Schema) -> Any:
 
 
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
-    """The generators that `auto` tries: images between two train images, and images out of noise."""
-    between = Candidate.model_validate({"generator": "vae", "interpolate": True})
-    return [between, Candidate(generator="diffusion")]
+    """The generators that `auto` tries: mixes with labels by an ensemble, and images out of noise."""
+    return [Candidate(generator="distillation"), Candidate(generator="diffusion")]
 
 
-FEW = 1_000  # real images up to which many synthetic ones are tried
+FEW, VERY_FEW = 1_000, 300  # real images up to which many, and very many, synthetic ones are tried
+OWN_LABELS = ("policy", "distillation")  # what keeps its image's label, or has asked an ensemble for it
 
 
 def usual_levels(generator: str) -> tuple[Any, ...]:
-    """The levels of the label screen that `auto` tries; a changed train image keeps its label."""
-    return (False,) if generator == "policy" else ("mild",)
+    """The levels of the label screen that `auto` tries: none where nothing is left to be asked."""
+    return (False,) if generator in OWN_LABELS else ("mild",)
 
 
 def usual_ratio(generator: str, rows: int) -> float:
     """Synthetic images for each real one where the recipe names no amount: beside few many, which cost no more."""
+    if generator == "distillation" and rows <= VERY_FEW:
+        return 20.0
     return 5.0 if rows <= FEW else 1.0
 
 

@@ -58,7 +58,7 @@ class Network:
         Returns:
             Probabilities (images to score, classes), as if every class were as frequent.
         """
-        from leaven.pipelines.kinds.image import resnet
+        from leaven.generators.image import resnet
 
         if len(np.unique(y)) == 1:
             return np.eye(self.classes)[np.full(len(X_score), int(y[0]))]

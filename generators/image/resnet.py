@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from leaven.generators.image.network import scaled
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive, seeded, torch_threads
-from leaven.pipelines.kinds.image.learners import STEPS
 
 WIDTH = 16
 BATCH = 64
@@ -125,7 +124,7 @@ def train(
     seed: int,
     threads: int,
     device: str = "cpu",
-    steps: int = STEPS,
+    steps: int,
     redraw: Redraw | None = None,
     balanced: bool = True,
 ) -> Trained:
