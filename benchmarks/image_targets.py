@@ -10,6 +10,7 @@ Fréchet distance in the features of a classifier of real images, images per sec
 """
 
 import argparse
+import functools
 import json
 import tempfile
 import time
@@ -61,6 +62,20 @@ def sheet(x: np.ndarray, y: np.ndarray, path: Path) -> None:
     image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST).save(path)
 
 
+def rows_of(x: np.ndarray, y: np.ndarray, folder: Path) -> Rows:
+    """Images and labels as train rows, written into the folder."""
+    schema = Schema(
+        columns=(
+            Column(name="image", type="image", shape=x.shape[1:]),
+            Column(name="label", type="category"),
+        ),
+        target="label",
+    )
+    frame = pd.DataFrame({"image": to_column(x), "label": y.astype(str).astype(object)})
+    pq.write_table(to_arrow(frame, schema), folder / "train.parquet")
+    return Rows(folder / "train.parquet", schema)
+
+
 def generated(name: str, data: dict[str, np.ndarray], options: argparse.Namespace) -> dict[str, Any]:
     """Images of a generator (or a control) for labels as in train: pixels, labels, and how long it took."""
     x, y = data["x_train"], data["y_train"].astype(np.int64)
@@ -70,24 +85,13 @@ def generated(name: str, data: dict[str, np.ndarray], options: argparse.Namespac
         return {"x": x[picked], "y": y[picked]}
     if name == "pca":
         return {"x": pca(x, y, labels, options.seed), "y": labels}
-    schema = Schema(
-        columns=(
-            Column(name="image", type="image", shape=x.shape[1:]),
-            Column(name="label", type="category"),
-        ),
-        target="label",
-    )
     device = resolve_device(options.device)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "train.parquet"
-        pq.write_table(
-            to_arrow(pd.DataFrame({"image": to_column(x), "label": y.astype(str).astype(object)}), schema),
-            path,
-        )
+        rows = rows_of(x, y, Path(folder))
         generator = catalog.get(name, "image")(options.parameters)
         begun = time.monotonic()
         report = generator.fit(
-            Rows(path, schema),
+            rows,
             seed=options.seed,
             budget=Budget(options.fit),
             device=device,
@@ -112,23 +116,54 @@ def generated(name: str, data: dict[str, np.ndarray], options: argparse.Namespac
     }
 
 
-def measure(name: str, data: dict[str, np.ndarray], options: argparse.Namespace) -> dict[str, Any]:
+class Judge:
+    """Classifiers that say what images are worth; the one of real images is trained once."""
+
+    def __init__(self, data: dict[str, np.ndarray], options: argparse.Namespace):
+        self.data, self.seed, self.threads = data, options.seed, options.threads
+        self.device = resolve_device(options.device)
+
+    def trained(self, x: np.ndarray, y: np.ndarray) -> resnet.Trained:
+        """A classifier of these images."""
+        classes = int(self.data["y_train"].max()) + 1
+        return resnet.train(
+            x,
+            y.astype(np.int64),
+            classes,
+            seed=self.seed,
+            threads=self.threads,
+            device=self.device,
+            steps=STEPS,
+        )
+
+    @functools.cached_property
+    def of_real(self) -> tuple[resnet.Trained, np.ndarray]:
+        """A classifier of real images, and its features of the test images."""
+        made = self.trained(self.data["x_train"], self.data["y_train"])
+        return made, made.features(self.data["x_test"]).astype(float)
+
+    def accuracy(self, x: np.ndarray, y: np.ndarray) -> float:
+        """Of a classifier of these images, on the real test images."""
+        said = self.trained(x, y).probabilities(self.data["x_test"]).argmax(1)
+        return float((said == self.data["y_test"]).mean())
+
+    def distance(self, x: np.ndarray) -> float:
+        """Of these images to the real test images."""
+        network, real = self.of_real
+        return float(frechet(real, network.features(x).astype(float)))
+
+
+def measure(
+    name: str, data: dict[str, np.ndarray], options: argparse.Namespace, judge: Judge
+) -> dict[str, Any]:
     """The record of a generator, and its sheet."""
     made = generated(name, data, options)
     sheet(made["x"], made["y"], options.out / "image_targets" / f"{name}.png")
-    shared = {"seed": options.seed, "threads": options.threads, "device": resolve_device(options.device)}
-    classes, test_y = int(data["y_train"].max()) + 1, data["y_test"].astype(np.int64)
-    judge = resnet.train(made["x"], made["y"].astype(np.int64), classes, steps=STEPS, **shared)
-    accuracy = float((judge.probabilities(data["x_test"]).argmax(1) == test_y).mean())
-    features = resnet.train(
-        data["x_train"], data["y_train"].astype(np.int64), classes, steps=STEPS, **shared
-    ).features
-    distance = frechet(features(data["x_test"]).astype(float), features(made["x"]).astype(float))
     return {
         "name": name,
         "settings": settings(options),
-        "accuracy": accuracy,
-        "fd_resnet9": float(distance),
+        "accuracy": judge.accuracy(made["x"], made["y"]),
+        "fd_resnet9": judge.distance(made["x"]),
         **made.get("told", {}),
     }
 
@@ -182,12 +217,13 @@ def main() -> None:
     folder = options.out / "image_targets"
     folder.mkdir(parents=True, exist_ok=True)
     data, records = load(options), []
+    judge = Judge(data, options)
     for name in [*CONTROLS, *options.generators]:
         path = folder / f"{name}.json"
         if path.exists() and json.loads(path.read_text())["settings"] == settings(options):
             record = json.loads(path.read_text())
         else:
-            record = measure(name, data, options)
+            record = measure(name, data, options, judge)
             path.write_text(json.dumps(record, indent=1))
         records.append(record)
         print(table([record]), flush=True)

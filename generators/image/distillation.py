@@ -29,7 +29,10 @@ from leaven.generators.seeds import derive
 WEIGHTS, PLAN = "networks.safetensors", "plan.json"
 BLOCK = 128  # images drawn at once, always as many
 TURNS = (1, 4)  # times that an image is proposed, at once, until its label is believed
-TRIED_STEPS = 200  # of the two networks that mirrored images are tried with
+TRIED, TRIED_STEPS = (
+    0.2,
+    200,
+)  # share of the steps, and most, of the two networks that mirrored images are tried with
 PROBE, LEAST_STEPS = 20, 30  # steps that the time of one is measured with; and of a training
 SAFETY = 0.75  # of the budget is planned with: a machine may slow down
 
@@ -46,6 +49,7 @@ class Distillation(KeepsImages):
     Parameters = DistillationParameters
     arrays = "images.npz"
     flip = False
+    expected = ""  # how long the networks will learn, once it is known
 
     def _learn(
         self,
@@ -65,9 +69,9 @@ class Distillation(KeepsImages):
             report.notes.append("there is one class: no ensemble, every mix is of it")
             return report
         folder = budget.checkpoint
-        progress(0.0, f"{self.name}: trying whether mirrored images help")
-        self.flip = self._flip(seed)
         report.steps = _planned(folder) or self._affordable(seed, budget)
+        progress(0.0, f"{self.name}: trying whether mirrored images help")
+        self.flip = self._flip(report.steps, seed)
         if report.steps < self.parameters.steps:
             report.stopped_by = "budget"
             report.notes.append(
@@ -78,7 +82,7 @@ class Distillation(KeepsImages):
             shutil.rmtree(folder, ignore_errors=True)
         return report
 
-    def _flip(self, seed: int) -> bool:
+    def _flip(self, steps: int, seed: int) -> bool:
         """Whether to learn from mirrored images: as asked, or what is better on images that are left out for it."""
         if self.parameters.flip is not None:
             return self.parameters.flip
@@ -87,9 +91,9 @@ class Distillation(KeepsImages):
         if len(np.unique(self.labels[learned])) < 2 or not len(left_out):
             return False
         small = self._alone(learned)
-        steps = min(TRIED_STEPS, self.parameters.steps)
+        tried = max(LEAST_STEPS, min(TRIED_STEPS, int(TRIED * steps)))
         calls = [
-            (_right, (small.with_flip(flip), steps, self.pixels[left_out], self.labels[left_out], seed))
+            (_right, (small.with_flip(flip), tried, self.pixels[left_out], self.labels[left_out], seed))
             for flip in (False, True)
         ]
         plain, mirrored = beside(calls, self._beside)
@@ -109,9 +113,13 @@ class Distillation(KeepsImages):
         begun = time.monotonic()
         _trained(self, PROBE, seed)
         each = (time.monotonic() - begun) / PROBE
-        rounds = math.ceil(self.parameters.networks / self._beside)
+        rounds: float = math.ceil(self.parameters.networks / self._beside)
+        if self.parameters.flip is None:
+            rounds += TRIED * math.ceil(2 / self._beside)
         left = SAFETY * budget.seconds - budget.elapsed
-        return max(LEAST_STEPS, min(self.parameters.steps, int(left / rounds / each)))
+        steps = max(LEAST_STEPS, min(self.parameters.steps, int(left / rounds / each)))
+        self.expected = f", in about {steps * rounds * each:.0f} s"
+        return steps
 
     @property
     def _beside(self) -> int:
@@ -132,7 +140,10 @@ class Distillation(KeepsImages):
                 yield _trained, (self._alone(), steps, derive(seed, "network", number))
 
         done = count - len(missing)
-        progress(done / count, f"{self.name}: {done} of {count} networks learned, {steps:,} steps each")
+        progress(
+            done / count,
+            f"{self.name}: {done} of {count} networks learned, {steps:,} steps each{self.expected}",
+        )
         for number, trained in zip(missing, beside(calls(), self._beside), strict=True):
             states[number] = {
                 name: value.cpu().contiguous() for name, value in trained.network.state_dict().items()
