@@ -9,10 +9,14 @@ import threading
 import time
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FIRST_SECONDS = 3.0  # a stage that ends sooner has no progress artifact
 UPDATE_SECONDS = 5.0  # between two calls of Prefect's API for one stage
+PICTURE_BYTES = 60_000  # of one picture of images drawn so far, at most
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +65,11 @@ class Page:
             finally:
                 self._lock.release()
 
+    def picture(self, pixels: "np.ndarray") -> None:
+        """Show images as they are drawn so far, uint8 (n, height, width, channels)."""
+        if not self._broken:
+            self._context.run(self._send_picture, pixels)
+
     def finish(self, elapsed: float, ended: str) -> None:
         """Fill the bar, and write one line to the run's log."""
         with self._lock:
@@ -85,6 +94,19 @@ class Page:
         except Exception as error:  # the page is a courtesy: a run goes on without it
             self._broken = True
             _log.debug("progress of %s is not shown in Prefect: %s", self.name, error)
+
+    def _send_picture(self, pixels: "np.ndarray") -> None:
+        from prefect.artifacts import create_image_artifact
+
+        from leaven.pipelines.kinds.image import sheets
+
+        try:
+            drawn = sheets.sheet(sheets.thumbnails(pixels), PICTURE_BYTES)
+            create_image_artifact(
+                drawn["src"], key=key("images", self.name), description=f"{self.name}: so far"
+            )
+        except Exception as error:  # as above
+            _log.debug("images of %s are not shown in Prefect: %s", self.name, error)
 
 
 def publish(report: dict[str, Any], folder: Path) -> None:

@@ -155,6 +155,8 @@ def stage(name: str) -> Iterator[Progress]:
         if page is not None:
             page.update(share, f"{text}{remaining(share, elapsed)}")
 
+    if page is not None:
+        report.picture = page.picture  # type: ignore[attr-defined]
     report(float("nan"), "")
     ended = "failed after"
     try:

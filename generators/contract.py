@@ -20,7 +20,8 @@ from leaven.generators.schema import Schema
 SOURCE = "_source_row"  # the column in which an editor says from which train row it started
 
 Progress = Callable[[float, str], None]
-"""Called with the share done (0 to 1, NaN when unknown) and a short text."""
+"""Called with the share done (0 to 1, NaN when unknown) and a short text. Where it has an attribute `picture`, that is
+called now and then with images as they are drawn so far, uint8 (n, height, width, channels)."""
 
 
 def silent(share: float, text: str) -> None:

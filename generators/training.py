@@ -57,7 +57,7 @@ def train(
         score: the held-out loss with the weights as they are; None: there are no held-out rows.
         plan: steps, rate and so on.
         budget: the clock starts the decay at its share of the time, so that it ends in time.
-        progress: called after each look.
+        progress: called after each look, while the network has its averaged weights.
         name: of the generator, for the messages.
         resumes: the loss depends on the network and the step alone, so that a fit can go on after a kill.
     """
@@ -117,7 +117,9 @@ def train(
             if misses >= plan.patience and step < start and budget.steps is None:
                 start, total, planned_for = step, _total(step, plan.decay), "patience"
         if step % plan.every == 0:
+            _swap(parameters, average)  # who looks at the network sees what it would draw
             progress(share_done(step, total, budget), _told(name, step, losses))
+            _swap(parameters, average)
         if budget.steps is None and budget.seconds is not None:
             late = budget.elapsed >= SAFETY * (1 - plan.decay) * budget.seconds
             if step < start and late and _total(step, plan.decay) < total:

@@ -20,7 +20,7 @@ from leaven.generators.contract import Budget, Fit, Parameters, Progress
 from leaven.generators.errors import FitError
 from leaven.generators.image.gan_networks import Discriminator, Generator, augmented
 from leaven.generators.image.likeness import Likeness
-from leaven.generators.image.network import Data, NetworkGenerator, scaled
+from leaven.generators.image.network import Data, Glimpses, NetworkGenerator, scaled
 from leaven.generators.image.parameters import GanParameters
 from leaven.generators.seeds import derive, seeded
 from leaven.generators.training import share_done
@@ -78,7 +78,7 @@ class Gan(NetworkGenerator):
             with seeded(derive(seed, "discriminator")):
                 discriminator = Discriminator(self.shape, len(self.classes), self.parameters.width)
             game = _Game(self, self._fresh(seed), discriminator, data)
-            report = game.play(budget, progress)
+            report = game.play(budget, Glimpses(self, game.average, progress))
             self.network = game.best_network()
         return report
 

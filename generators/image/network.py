@@ -1,6 +1,7 @@
 """What the generators that train a network share: parameters, held-out images, batches, memory, files."""
 
 import dataclasses
+import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,11 @@ WEIGHTS = "network.safetensors"
 HELD_OUT = 0.1  # share of the images that training is watched with
 LEAST_HELD_OUT, MOST_HELD_OUT = 4, 500  # with fewer, none are
 BLIND = 500  # steps at most where none are: more would learn the images by heart unseen
+GLIMPSE_SECONDS, GLIMPSE_SHARE = (
+    30.0,
+    0.01,
+)  # between two pictures of a fit; and most of its time that they take
+GLIMPSE_CLASSES, GLIMPSE_EACH = 8, 4  # images in such a picture
 LOOK = 256  # images with noise of their own that a look takes at least; few are looked at again
 
 
@@ -117,12 +123,16 @@ class NetworkGenerator(ImageGenerator):
                 (lambda: self._held_out(network, data)) if data.held_out is not None else None,
                 plan,
                 budget=budget,
-                progress=progress,
+                progress=Glimpses(self, network, progress),
                 name=self.name,
                 resumes=True,
             )
             self.network = network.eval()
         return report
+
+    def _glimpse(self, network: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """What a network that is still learning draws, as `_draw`."""
+        return self._draw(network, labels, generator)
 
     def _plan(self, images: int) -> training.Plan:
         """How to train on so many images."""
@@ -194,6 +204,33 @@ class NetworkGenerator(ImageGenerator):
         self.network = self._build()
         self.network.load_state_dict(load_file(directory / WEIGHTS))
         self.network.to(device=self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+class Glimpses:
+    """Progress that now and then shows what the network draws, where pictures are shown; the fit stays the same."""
+
+    def __init__(self, owner: NetworkGenerator, network: nn.Module, progress: Progress):
+        self.owner, self.network, self.progress = owner, network, progress
+        self.show = getattr(progress, "picture", None)
+        self._next = time.monotonic() + GLIMPSE_SECONDS
+
+    def __call__(self, share: float, text: str) -> None:
+        self.progress(share, text)
+        begun = time.monotonic()
+        if self.show is None or begun < self._next:
+            return
+        self.show(to_pixels(self._drawn()))
+        ended = time.monotonic()
+        self._next = ended + max(GLIMPSE_SECONDS, (ended - begun) / GLIMPSE_SHARE)
+
+    def _drawn(self) -> Tensor:
+        """A few images of the first classes, always out of the same noise."""
+        owner, classes = self.owner, min(GLIMPSE_CLASSES, len(self.owner.classes))
+        labels = torch.arange(classes, device=owner.device).repeat(GLIMPSE_EACH)
+        generator = torch.Generator(owner.device).manual_seed(derive("glimpse"))
+        self.network.eval()
+        with torch.no_grad(), owner.cast():
+            return owner._glimpse(self.network, labels, generator)
 
 
 class Data:

@@ -73,12 +73,13 @@ class _Residual(nn.Module):
 
 
 def _conv(inside: int, outside: int, stride: int = 1, pool: bool = False) -> nn.Sequential:
-    parts = [
+    # Pooled before it is normalised: a fifth less time, and as good within noise (Jordan, "94% on CIFAR-10", 2024).
+    return nn.Sequential(
         nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
+        *([nn.MaxPool2d(2, ceil_mode=True)] if pool else []),
         nn.BatchNorm2d(outside),
         nn.ReLU(inplace=True),
-    ]
-    return nn.Sequential(*parts, *([nn.MaxPool2d(2, ceil_mode=True)] if pool else []))
+    )
 
 
 @dataclass

@@ -102,8 +102,13 @@ class VAE(NetworkGenerator):
         if self.parameters.interpolate:
             codes, nearer = self._between(labels, generator)
             self._nearer.append(nearer)
-        else:
-            codes = self._from_noise(network, labels, self._noise(len(labels), generator))
+            return network.decode(codes, labels, _nothing(labels))
+        return self._glimpse(network, labels, generator)
+
+    def _glimpse(self, network: nn.Module, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Out of the prior: train images have no codes yet."""
+        network = cast(Coder, network)
+        codes = self._from_noise(network, labels, self._noise(len(labels), generator))
         return network.decode(codes, labels, _nothing(labels))
 
     def _noise(self, count: int, generator: torch.Generator) -> Tensor:

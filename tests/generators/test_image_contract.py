@@ -13,6 +13,7 @@ from leaven.generators import catalog, checkpoint
 from leaven.generators.conditions import parse
 from leaven.generators.contract import Budget, Fit
 from leaven.generators.errors import ConditionError, FitError
+from leaven.generators.image import network
 from leaven.generators.image.pixels import to_array, to_column
 from leaven.generators.rows import Rows, to_arrow
 from leaven.generators.schema import Column, Schema
@@ -153,6 +154,37 @@ def test_progress_is_told(fitted: Fitted) -> None:
     assert all(text.startswith(fitted.name) for _, text in fitted.said)
     if fitted.name in NETWORKS:
         assert fitted.report.losses and fitted.report.steps > 0
+
+
+class Watching:
+    """Progress that shows pictures."""
+
+    def __init__(self) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def __call__(self, share: float, text: str) -> None:
+        pass
+
+    def picture(self, pixels: np.ndarray) -> None:
+        self.seen.append(pixels)
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "vae"] + ["interpolating vae"])
+def test_who_watches_sees_images_and_changes_nothing(
+    name: str, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "GLIMPSE_SECONDS", 0.0)
+    monkeypatch.setattr(network, "GLIMPSE_SHARE", 1e6)
+    generator = name.split()[-1]
+    settings = SETTINGS[generator] | {"steps": 200} | ({"interpolate": True} if name != generator else {})
+    watched, alone = (catalog.get(generator, "image")(settings) for _ in range(2))
+    watching = Watching()
+    watched.fit(rows, seed=5, threads=1, progress=watching)
+    alone.fit(rows, seed=5, threads=1)
+    assert len(watching.seen) >= 2
+    assert all(seen.shape == (16, *SHAPE) and seen.dtype == np.uint8 for seen in watching.seen)
+    assert not np.array_equal(watching.seen[0], watching.seen[-1])
+    pd.testing.assert_frame_equal(watched.sample(20, seed=1), alone.sample(20, seed=1))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

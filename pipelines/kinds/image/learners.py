@@ -8,9 +8,11 @@ import numpy as np
 from leaven.pipelines.kinds.learner import pick
 from leaven.pipelines.task import Task
 
-STEPS = 500  # batches of a training
+STEPS, SMALL_STEPS = (
+    1_000,
+    500,
+)  # batches of a training; and where images are so small that more teach nothing
 QUICK = 0.6  # of the steps, while candidates are compared
-QUICK_LEAST = 150
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,8 @@ class Network:
 
     name: str
     classes: int
-    steps: int
     device: str = "cpu"
+    share: float = 1.0  # of the steps
     uses: ClassVar[str] = "pixels"
     random: ClassVar[bool] = True
     even: ClassVar[bool] = True
@@ -32,7 +34,13 @@ class Network:
 
     def quick(self) -> "Network":
         """The learner with fewer steps."""
-        return replace(self, steps=max(min(self.steps, QUICK_LEAST), round(QUICK * self.steps)))
+        return replace(self, share=QUICK)
+
+    def steps(self, side: int) -> int:
+        """Batches of a training, by the images' longer side in pixels."""
+        from leaven.generators.image.resnet import SMALL
+
+        return round(self.share * (SMALL_STEPS if side <= SMALL else STEPS))
 
     def fit_predict(
         self,
@@ -69,7 +77,7 @@ class Network:
             seed=seed,
             threads=threads,
             device=self.device,
-            steps=self.steps,
+            steps=self.steps(max(X.shape[1:3])),
             redraw=redraw,
         )
         said = made.probabilities(X_score)
@@ -80,5 +88,5 @@ class Network:
 
 def learners(task: Task, names_asked: list[str] | None = None, device: str = "cpu") -> list[Any]:
     """The learners named, or the house's own; see `learner.pick`. A user's own estimator gets flat rows, 0 to 1."""
-    known = {"resnet9": Network("resnet9", len(task.classes), STEPS, device)}
+    known = {"resnet9": Network("resnet9", len(task.classes), device)}
     return pick(names_asked, known, task.type, len(task.classes))
