@@ -7,12 +7,15 @@ al. (NeurIPS 2024).
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from leaven.generators.contract import Fit
+from leaven.generators.errors import FitError
 from leaven.generators.image import augment
 from leaven.generators.image.network import NetworkGenerator, to_pixels
 from leaven.generators.image.parameters import DiffusionParameters
@@ -21,6 +24,7 @@ from leaven.generators.seeds import derive
 
 MEAN, SPREAD = 0.0, 1.2  # of the logarithm of t / (1 - t), where the network learns
 GUIDED = 0.3, 0.95  # times between which drawing is guided
+COMPILER = "inductor"
 ANY_CLASS = 0.1  # share of train images whose class the network is not told
 
 
@@ -34,6 +38,23 @@ class Diffusion(NetworkGenerator):
         height, width, channels = self.shape
         asked = self.parameters
         return UNet(channels, (height, width), len(self.classes), augment.TOLD, asked.width, asked.blocks)
+
+    def _fresh(self, seed: int) -> nn.Module:
+        network = super()._fresh(seed)
+        if self.parameters.compile:
+            network.compile(backend=COMPILER)
+        return network
+
+    def _learn(self, *images: np.ndarray, **how: Any) -> Fit:
+        if not self.parameters.compile:
+            return super()._learn(*images, **how)
+        from torch._dynamo.exc import TorchDynamoException  # seconds
+
+        try:
+            return super()._learn(*images, **how)
+        except TorchDynamoException as error:
+            why = " ".join(str(error).split("\n\n")[0].split())
+            raise FitError(f"diffusion: compile: the network cannot be compiled here: {why}") from error
 
     def _loss(self, network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         count, device = len(images), images.device

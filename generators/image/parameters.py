@@ -32,6 +32,10 @@ class DiffusionParameters(NetworkParameters):
     evaluations: int = Field(
         10, ge=3, le=1000, description="times that the network is asked for an image, twice in a guided step"
     )
+    compile: bool = Field(
+        False,
+        description="compile the network first: a minute or two; slower on a CPU, for long fits on a GPU",
+    )
     guidance_scale: float = Field(
         1.0, ge=0, le=20, description="above 1: more typical of its class and less diverse, for the eye"
     )

@@ -11,7 +11,8 @@ import torch
 
 from leaven.generators.conditions import parse
 from leaven.generators.contract import Budget
-from leaven.generators.image import augment, network
+from leaven.generators.errors import FitError
+from leaven.generators.image import augment, diffusion, network
 from leaven.generators.image.diffusion import Diffusion, is_guided, times
 from leaven.generators.image.network import Data, _held_out
 from leaven.generators.image.pixels import to_array, to_column
@@ -150,3 +151,34 @@ def test_training_that_nothing_watches_is_short(rows: Rows, monkeypatch: pytest.
     settings = {"width": 16, "blocks": 1, "batch": 8, "steps": 50}
     assert Diffusion(settings).fit(rows, seed=1, threads=1).steps == 7
     assert Diffusion(settings).fit(rows, seed=1, threads=1, budget=Budget(steps=9)).steps == 9
+
+
+def test_a_compiled_network_learns_the_same(
+    rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"width": 16, "blocks": 1, "batch": 8, "steps": 5}
+    calls: list[int] = []
+
+    def counting(graph: torch.fx.GraphModule, examples: Any) -> Any:
+        calls.append(len(examples))
+        return graph.forward
+
+    monkeypatch.setattr(diffusion, "COMPILER", counting)
+    plain, compiled = Diffusion(settings), Diffusion({**settings, "compile": True})
+    plain.fit(rows, seed=1, threads=1)
+    assert not calls
+    compiled.fit(rows, seed=1, threads=1)
+    assert calls
+    pd.testing.assert_frame_equal(plain.sample(8, seed=2), compiled.sample(8, seed=2))
+    compiled.save(tmp_path)
+    pd.testing.assert_frame_equal(plain.sample(8, seed=2), Diffusion.load(tmp_path).sample(8, seed=2))
+
+
+def test_a_network_that_cannot_be_compiled_is_told(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(graph: torch.fx.GraphModule, examples: Any) -> Any:
+        raise OSError("no compiler on this machine")
+
+    monkeypatch.setattr(diffusion, "COMPILER", broken)
+    asked = Diffusion({"width": 16, "blocks": 1, "batch": 8, "steps": 5, "compile": True})
+    with pytest.raises(FitError, match=r"compile: the network cannot be compiled here: .*no compiler"):
+        asked.fit(rows, seed=1, threads=1)
