@@ -166,7 +166,7 @@ class Trials:
 
     def _ways(self, candidate: Candidate, train: list[Path]) -> list[Way]:
         run, counts = self.run, class_counts(self.run, train)
-        recipe = settled(run.recipe, candidate.generator, run.task, self._counts)
+        recipe = settled(run.recipe, candidate.generator, run.schema, run.task, self._counts)
         return ways(recipe, run.schema, run.task, counts, sum(counts.values()) / self.total)
 
     @functools.cached_property

@@ -27,12 +27,12 @@ class Way(BaseModel):
         return self.plan.label + (f", {level}" if level is not False else "")
 
 
-def settled(recipe: Recipe, generator: str, task: Task, counts: Mapping[str, int]) -> Recipe:
+def settled(recipe: Recipe, generator: str, schema: Schema, task: Task, counts: Mapping[str, int]) -> Recipe:
     """The recipe with what it leaves to `auto` settled for a generator: the ratio, and the levels of the label screen.
 
     `counts` are the rows per class that choices are made with, so that every fold tries the same.
     """
-    ratio = kinds.get(recipe.source.kind).usual_ratio(generator, sum(counts.values()))
+    ratio = kinds.get(recipe.source.kind).usual_ratio(generator, schema, sum(counts.values()))
     amount = amounts.settled(recipe.amount, task, counts, ratio)
     return recipe.model_copy(update={"amount": amount, "screen": settled_screen(recipe, generator)})
 

@@ -171,7 +171,7 @@ class _Bench:
         """One generator with nothing to choose from: its rows as the default amounts and screens have them."""
         run = self.run
         counts = class_counts(run, self.real)
-        amount = settled(run.recipe, generator, run.task, counts).amount
+        amount = settled(run.recipe, generator, run.schema, run.task, counts).amount
         for plan in plans(amount, run.schema, run.task, counts):
             # One arm along a curve, whatever ratio `auto` stands for at each size.
             automatic = run.recipe.amount.ratio == "auto"

@@ -111,7 +111,7 @@ class DistillationParameters(Parameters):
     """Parameters of distillation."""
 
     networks: int = Field(2, ge=1, le=50, description="classifiers in the ensemble")
-    steps: int = Field(1_500, ge=10, le=1_000_000, description="batches of 64 that each of them learns from")
+    steps: int = Field(1_000, ge=10, le=1_000_000, description="batches of 64 that each of them learns from")
     flip: bool | None = Field(
         None,
         description="whether mirrored images are of the same class, and learned from; left out: tried on a third",

@@ -19,7 +19,7 @@ COUNTS = {"a": 90, "b": 10}
 
 def labels(asked: Recipe, generator: str = "autoregressive", rows: int = 1) -> list[str]:
     counts = {label: count * rows for label, count in COUNTS.items()}
-    return [way.label for way in ways(settled(asked, generator, TASK, counts), SCHEMA, TASK, COUNTS)]
+    return [way.label for way in ways(settled(asked, generator, SCHEMA, TASK, counts), SCHEMA, TASK, COUNTS)]
 
 
 def test_every_amount_is_tried_at_every_level() -> None:
@@ -67,5 +67,5 @@ def test_a_smaller_amount_takes_the_first_rows_of_a_larger_one() -> None:
 
 
 def test_levels_are_made_apart() -> None:
-    numbered = dict(enumerate(ways(settled(recipe(), "tvae", TASK, COUNTS), SCHEMA, TASK, COUNTS)))
+    numbered = dict(enumerate(ways(settled(recipe(), "tvae", SCHEMA, TASK, COUNTS), SCHEMA, TASK, COUNTS)))
     assert [batch.numbers for batch in batches(numbered)] == [(n,) for n in range(6)]

@@ -1,5 +1,6 @@
 """Images: everything that stages ask of this kind. Each function imports what it needs when it is called."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,17 @@ def layout(schema: Schema) -> Any:
     return Layout(schema)
 
 
+FEW = 1_000  # real images up to which many synthetic ones are tried
+MOST_BYTES = 2**28  # of their pixels
+
+
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
-    """The generators that `auto` tries: mixes with labels by an ensemble, and images out of noise."""
-    return [Candidate(generator="distillation"), Candidate(generator="diffusion")]
+    """The generators that `auto` tries: mixes with labels by an ensemble, and from enough images on what is made out of
+    noise."""
+    mixes = Candidate(generator="distillation")
+    return [mixes] if rows <= FEW else [mixes, Candidate(generator="diffusion")]
 
 
-FEW, VERY_FEW = 1_000, 300  # real images up to which many, and very many, synthetic ones are tried
 OWN_LABELS = ("policy", "distillation")  # what keeps its image's label, or has asked an ensemble for it
 
 
@@ -66,11 +72,20 @@ def usual_levels(generator: str) -> tuple[Any, ...]:
     return (False,) if generator in OWN_LABELS else ("mild",)
 
 
-def usual_ratio(generator: str, rows: int) -> float:
-    """Synthetic images for each real one where the recipe names no amount: beside few many, which cost no more."""
-    if generator == "distillation" and rows <= VERY_FEW:
-        return 20.0
-    return 5.0 if rows <= FEW else 1.0
+def usual_ratio(generator: str, schema: Schema, rows: int) -> float:
+    """Synthetic images for each real one where the recipe names no amount.
+
+    What an ensemble knows takes many mixes to pass on: beside 1,000 images, as many mixes and five times as many have
+    done harm, twenty times as many good.
+    """
+    from leaven.generators.image.pixels import image_column
+
+    if rows > FEW:
+        return 1.0
+    shape = image_column(schema).shape
+    assert shape is not None
+    room = MOST_BYTES / (rows * math.prod(shape))
+    return max(1.0, min(20.0 if generator == "distillation" else 5.0, math.floor(room)))
 
 
 def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:

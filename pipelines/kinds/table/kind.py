@@ -70,7 +70,7 @@ def usual_levels(generator: str) -> tuple[Any, ...]:
     return {"gaussian_copula": ("mild", "strict"), "distillation": (False,)}.get(generator, LEVELS)
 
 
-def usual_ratio(generator: str, rows: int) -> float:
+def usual_ratio(generator: str, schema: Schema, rows: int) -> float:
     """Synthetic rows for each real one where the recipe names no amount.
 
     What an ensemble knows takes many rows to pass on: of 100 or 300 rows, ten times as many distilled ones have lifted

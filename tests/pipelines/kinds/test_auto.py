@@ -36,7 +36,7 @@ def test_size_decides(task: Task, rows: int) -> None:
 def test_every_generator_has_levels_and_a_ratio() -> None:
     for name in catalog.names("table"):
         assert set(usual_levels(name)) <= set(LEVELS) and usual_levels(name)
-        ratios = [usual_ratio(name, rows) for rows in (20, 400, 401, 1_500, 1_501, 10**6)]
+        ratios = [usual_ratio(name, SCHEMA, rows) for rows in (20, 400, 401, 1_500, 1_501, 10**6)]
         assert ratios == ([10, 10, 3, 3, 1, 1] if name == "distillation" else [1] * 6)
 
 
