@@ -20,6 +20,8 @@ from leaven.generators.errors import FitError
 if TYPE_CHECKING:
     import torch
 
+    from leaven.generators.together import Together
+
 WARM_UP = 50  # steps
 SAFETY = 0.92  # of the budget is planned with: a machine may slow down
 HARD = 1.15  # of the budget: here even the decay ends
@@ -48,6 +50,7 @@ def train(
     progress: Progress,
     name: str,
     resumes: bool = False,
+    together: "Together | None" = None,
 ) -> Fit:
     """Train `network` in place; it ends with the averaged weights of its best look.
 
@@ -59,6 +62,7 @@ def train(
         budget: the clock starts the decay at its share of the time, so that it ends in time.
         progress: called after each look, while the network has its averaged weights.
         name: of the generator, for the messages.
+        together: the other processes of this training; each has the loss of its part of a batch.
         resumes: the loss depends on the network and the step alone, so that a fit can go on after a kill.
     """
     import torch
@@ -97,6 +101,8 @@ def train(
         value = loss(step)
         optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
+        if together is not None:
+            together.average(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, 5.0, foreach=True)
         optimizer.step()
         step += 1
@@ -105,7 +111,7 @@ def train(
             torch._foreach_lerp_(average, [p.data for p in parameters], 1 - kept)
         if score is not None and (step % plan.every == 0 or step == total):
             _swap(parameters, average)
-            held = score()
+            held = score() if together is None else together.agree(score())
             _swap(parameters, average)
             losses.append({"step": step, "train": float(value.detach()), "held_out": held})
             if held < best_score:
@@ -121,13 +127,14 @@ def train(
             progress(share_done(step, total, budget), _told(name, step, losses))
             _swap(parameters, average)
         if budget.steps is None and budget.seconds is not None:
-            late = budget.elapsed >= SAFETY * (1 - plan.decay) * budget.seconds
+            elapsed = budget.elapsed if together is None else together.agree(budget.elapsed)
+            late = elapsed >= SAFETY * (1 - plan.decay) * budget.seconds
             if step < start and late and _total(step, plan.decay) < total:
                 start, total, planned_for = step, _total(step, plan.decay), "clock"
-            if budget.elapsed >= HARD * budget.seconds:
+            if elapsed >= HARD * budget.seconds:
                 planned_for = "clock"
                 break
-        if resumes and kept_state.due:
+        if resumes and kept_state.due and (together is None or together.first):
             kept_state.save(
                 {"step": step, "best_score": best_score, "misses": misses, "start": start, "total": total,
                  "planned_for": planned_for, "losses": losses}

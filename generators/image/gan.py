@@ -23,6 +23,7 @@ from leaven.generators.image.likeness import Likeness
 from leaven.generators.image.network import Data, Glimpses, NetworkGenerator, scaled
 from leaven.generators.image.parameters import GanParameters
 from leaven.generators.seeds import derive, seeded
+from leaven.generators.together import Together
 from leaven.generators.training import share_done
 
 LEAST_LOOKED_AT, MOST_LOOKED_AT = (
@@ -71,6 +72,7 @@ class Gan(NetworkGenerator):
         budget: Budget,
         device: str,
         progress: Progress,
+        together: Together | None = None,
     ) -> Fit:
         """Play until the steps or the budget are spent; the averaged generator of the best look stays."""
         with self.computing(device):

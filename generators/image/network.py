@@ -5,6 +5,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,10 +16,12 @@ from torch import Tensor, nn
 from leaven.generators import training
 from leaven.generators.contract import Budget, Fit, Parameters, Progress
 from leaven.generators.errors import FitError
+from leaven.generators.image import several
 from leaven.generators.image.base import ImageGenerator
 from leaven.generators.image.parameters import LEAST_BATCH, NetworkParameters
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive, seeded, torch_threads
+from leaven.generators.together import Together
 
 WEIGHTS = "network.safetensors"
 HELD_OUT = 0.1  # share of the images that training is watched with
@@ -76,9 +79,10 @@ class NetworkGenerator(ImageGenerator):
         progress: Progress,
     ) -> Fit:
         batch, notes = self.parameters.batch, []
+        train = self._train if self.parameters.devices == 1 else partial(several.train, self)
         while True:
             try:
-                report = self._train(
+                report = train(
                     pixels, labels, batch, seed=seed, budget=budget, device=device, progress=progress
                 )
                 break
@@ -101,11 +105,13 @@ class NetworkGenerator(ImageGenerator):
         budget: Budget,
         device: str,
         progress: Progress,
+        together: Together | None = None,
     ) -> Fit:
-        """Build the network and train it by the house's loop."""
+        """Build the network and train it by the house's loop; `together` with other processes, each of which has its
+        part of every batch."""
         with self.computing(device):
             network = self._fresh(seed)
-            data = Data(pixels, labels, batch, seed, self.device)
+            data = Data(pixels, labels, batch, seed, self.device, together)
 
             plan = self._plan(len(data))
             if data.held_out is None:
@@ -126,6 +132,7 @@ class NetworkGenerator(ImageGenerator):
                 progress=Glimpses(self, network, progress),
                 name=self.name,
                 resumes=True,
+                together=together,
             )
             self.network = network.eval()
         return report
@@ -192,18 +199,25 @@ class NetworkGenerator(ImageGenerator):
         return self.network
 
     def _save(self, directory: Path) -> None:
-        from safetensors.torch import save_file
-
-        assert self.network is not None
-        tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
-        save_file(tensors, directory / WEIGHTS)
+        self.write_weights(directory / WEIGHTS)
 
     def _load(self, directory: Path) -> None:
+        self.network = self.built(directory / WEIGHTS)
+
+    def write_weights(self, path: Path) -> None:
+        """The network's weights as a safetensors file."""
+        from safetensors.torch import save_file
+
+        tensors = {name: value.cpu().contiguous() for name, value in self._fitted().state_dict().items()}
+        save_file(tensors, path)
+
+    def built(self, path: Path) -> nn.Module:
+        """The network with weights of a file, on the device."""
         from safetensors.torch import load_file
 
-        self.network = self._build()
-        self.network.load_state_dict(load_file(directory / WEIGHTS))
-        self.network.to(device=self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        network = self._build()
+        network.load_state_dict(load_file(path))
+        return network.to(device=self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 
 class Glimpses:
@@ -239,8 +253,16 @@ class Data:
     Where there are enough, a tenth is held out to watch the training with, evenly over the classes that have three.
     """
 
-    def __init__(self, pixels: np.ndarray, labels: np.ndarray, batch: int, seed: int, device: str):
-        self.seed, self.device, self.size = seed, device, batch
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        labels: np.ndarray,
+        batch: int,
+        seed: int,
+        device: str,
+        together: Together | None = None,
+    ):
+        self.seed, self.device, self.size, self.together = seed, device, batch, together
         held = np.zeros(len(labels), dtype=bool)
         held[_held_out(labels, np.random.default_rng(derive(seed, "held out")))] = True
         self.pixels = torch.from_numpy(np.ascontiguousarray(pixels[~held])).to(device)
@@ -261,9 +283,11 @@ class Data:
 
     def batch(self, step: int) -> tuple[Tensor, Tensor, torch.Generator]:
         """Images -1 to 1, labels and randomness of a step: every image once before any comes again."""
-        places = np.arange(step * self.size, (step + 1) * self.size)
-        picked = torch.from_numpy(self._at(places)).to(self.device)
-        return scaled(self.pixels[picked]), self.labels[picked], self.generator("step", step)
+        places, parts = self._at(np.arange(step * self.size, (step + 1) * self.size)), ["step", step]
+        if self.together is not None:
+            places, parts = self.together.part(places), [*parts, self.together.rank]
+        picked = torch.from_numpy(places).to(self.device)
+        return scaled(self.pixels[picked]), self.labels[picked], self.generator(*parts)
 
     def _at(self, places: np.ndarray) -> np.ndarray:
         """The images at these places of the endless row of epochs, each in an order of its own."""

@@ -16,6 +16,12 @@ class NetworkParameters(Parameters):
     steps: int = Field(20_000, ge=1, le=10_000_000, description="batches to learn from at most")
     batch: int = Field(64, ge=LEAST_BATCH, le=4096, description="images in a batch")
     rate: float = Field(1e-3, gt=0, le=1, description="learning rate")
+    devices: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="GPUs that share every batch (on a CPU: processes); 1 is enough for small images",
+    )
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bfloat16 where the processor multiplies it in hardware"
     )
@@ -85,6 +91,7 @@ class GanParameters(NetworkParameters):
         0.998, ge=0, lt=1, description="how slowly the average of the generator's weights moves"
     )
     every: int = Field(250, ge=1, le=1_000_000, description="steps between two looks at the images")
+    devices: int = Field(1, ge=1, le=1, description="both networks learn on one device")
 
 
 class AutoregressiveParameters(NetworkParameters):
