@@ -11,7 +11,7 @@ import pandas as pd
 from leaven.generators.conditions import Conditions
 from leaven.generators.contract import SOURCE, Budget, Fit, Generator, Progress, silent
 from leaven.generators.errors import ConditionError, FitError
-from leaven.generators.image.pixels import image_column, to_array, to_column
+from leaven.generators.image.pixels import image_column, read, to_column
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
@@ -48,20 +48,17 @@ class ImageGenerator(Generator):
     ) -> Fit:
         self.schema, self.threads = rows.schema, threads
         progress(0.0, f"{self.name}: reading train images")
-        frame = rows.frame()
-        if not len(frame):
+        if not len(rows):
             raise FitError(f"{self.name}: there are no train images to learn from")
-        column = image_column(rows.schema)
-        assert column.shape is not None
-        self.shape = column.shape
-        labels, classes = pd.factorize(frame[rows.schema.target], sort=True)
-        self.classes = [str(label) for label in classes]
-        self.counts = np.bincount(labels, minlength=len(classes)).tolist()
-        pixels = to_array(frame[column.name], self.shape)
-        report = self._learn(
-            pixels, labels, seed=seed, budget=budget or Budget(), device=device, progress=progress
-        )
-        report.rows = report.rows or len(pixels)
+        with read(rows) as (pixels, texts):
+            self.shape = pixels.shape[1:]
+            labels, classes = pd.factorize(texts, sort=True)
+            self.classes = [str(label) for label in classes]
+            self.counts = np.bincount(labels, minlength=len(classes)).tolist()
+            report = self._learn(
+                pixels, labels, seed=seed, budget=budget or Budget(), device=device, progress=progress
+            )
+        report.rows = report.rows or len(labels)
         progress(1.0, f"{self.name}: fitted")
         return report
 

@@ -102,12 +102,16 @@ class _Game:
         ]
         share = min(1.0, math.sqrt(FEW / len(data)))
         self.augment = share if self.settings.augment is None else self.settings.augment
-        images, labels = data.pixels, data.labels
-        if data.held_out is not None and len(data.held_out[1]) >= LEAST_LOOKED_AT:
-            images, labels = data.held_out
-        rng = np.random.default_rng(derive(data.seed, "looked at"))
-        picked = torch.from_numpy(np.sort(rng.permutation(len(labels))[:MOST_LOOKED_AT])).to(owner.device)
-        self.real = scaled(images[picked]), labels[picked]
+        watched, rng = data.held_out, np.random.default_rng(derive(data.seed, "looked at"))
+        if watched is not None and len(watched[1]) < LEAST_LOOKED_AT:
+            watched = None
+        count = len(data) if watched is None else len(watched[1])
+        picked = np.sort(rng.permutation(count)[:MOST_LOOKED_AT])
+        if watched is None:
+            images, labels = data.learned(picked)
+        else:
+            images, labels = (part[torch.from_numpy(picked).to(owner.device)] for part in watched)
+        self.real = scaled(images), labels
 
     def play(self, budget: Budget, progress: Progress) -> Fit:
         """Alternate until done."""

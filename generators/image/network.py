@@ -265,17 +265,25 @@ class Data:
         self.seed, self.device, self.size, self.together = seed, device, batch, together
         held = np.zeros(len(labels), dtype=bool)
         held[_held_out(labels, np.random.default_rng(derive(seed, "held out")))] = True
-        self.pixels = torch.from_numpy(np.ascontiguousarray(pixels[~held])).to(device)
-        self.labels = torch.from_numpy(labels[~held]).to(device)
-        self.held_out = (
-            (torch.from_numpy(pixels[held]).to(device), torch.from_numpy(labels[held]).to(device))
-            if held.any()
-            else None
-        )
+        # A GPU has them all where they fit; else, and in memory, they are not copied.
+        self._pixels = torch.from_numpy(np.ascontiguousarray(pixels)).to(_room(pixels.nbytes, device))
+        self._labels = torch.from_numpy(labels)
+        self._rows = np.flatnonzero(~held)
+        self.held_out = self.images(np.flatnonzero(held)) if held.any() else None
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._rows)
+
+    def images(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """uint8 (n, h, w, c) and labels (n,) of some rows, on the device."""
+        picked = torch.from_numpy(rows)
+        images = self._pixels[picked.to(self._pixels.device)]
+        return images.to(self.device), self._labels[picked].to(self.device)
+
+    def learned(self, places: np.ndarray) -> tuple[Tensor, Tensor]:
+        """As `images`, by places among those that are not held out."""
+        return self.images(self._rows[places])
 
     def generator(self, *parts: Any) -> torch.Generator:
         """Randomness of one purpose."""
@@ -286,8 +294,8 @@ class Data:
         places, parts = self._at(np.arange(step * self.size, (step + 1) * self.size)), ["step", step]
         if self.together is not None:
             places, parts = self.together.part(places), [*parts, self.together.rank]
-        picked = torch.from_numpy(places).to(self.device)
-        return scaled(self.pixels[picked]), self.labels[picked], self.generator(*parts)
+        images, labels = self.learned(places)
+        return scaled(images), labels, self.generator(*parts)
 
     def _at(self, places: np.ndarray) -> np.ndarray:
         """The images at these places of the endless row of epochs, each in an order of its own."""
@@ -307,6 +315,14 @@ class Data:
         for _ in range(-(-LOOK // len(labels))):
             for start in range(0, len(labels), self.size):
                 yield scaled(pixels[start : start + self.size]), labels[start : start + self.size]
+
+
+def _room(size: int, device: str) -> str:
+    """Where so many bytes of images lie: on the GPU where they leave half of its memory, else in this machine's."""
+    if not device.startswith("cuda"):
+        return device
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if size < free / 2 else "cpu"
 
 
 def _held_out(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,10 +1,20 @@
 """Between a column of pixels and an array: images lie in Arrow's memory as height x width x channels of uint8."""
 
+import contextlib
+import math
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from leaven.generators.rows import Rows, to_frame
 from leaven.generators.schema import Column, Schema
+
+IN_MEMORY = 2**30  # bytes of pixels beyond which they lie in a file
+BATCH_BYTES = 2**26  # of pixels that are read at once
 
 
 def image_column(schema: Schema) -> Column:
@@ -22,6 +32,29 @@ def to_array(images: pd.Series, shape: tuple[int, int, int]) -> np.ndarray:
     flat = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
     start = stored.offset * size
     return flat[start : start + len(stored) * size].reshape(-1, *shape)
+
+
+@contextlib.contextmanager
+def read(rows: Rows) -> Iterator[tuple[np.ndarray, pd.Series]]:
+    """All images, uint8 (rows, height, width, channels), and their labels, read batch by batch.
+
+    Many images lie in a file that is mapped into memory, for as long as the block lasts.
+    """
+    column, target = image_column(rows.schema), rows.schema.target
+    assert column.shape is not None and target is not None
+    shape = (len(rows), *column.shape)
+    with tempfile.TemporaryDirectory(prefix="leaven-images-") as folder:
+        if math.prod(shape) > IN_MEMORY:
+            pixels: np.ndarray = np.memmap(Path(folder) / "pixels", dtype=np.uint8, mode="w+", shape=shape)
+        else:
+            pixels = np.empty(shape, dtype=np.uint8)
+        texts, filled = [], 0
+        for batch in rows.batches(max(1, BATCH_BYTES // math.prod(column.shape))):
+            frame = to_frame(batch, rows.schema)
+            pixels[filled : filled + len(frame)] = to_array(frame[column.name], column.shape)
+            texts.append(frame[target])
+            filled += len(frame)
+        yield pixels, pd.concat(texts, ignore_index=True)
 
 
 def to_column(pixels: np.ndarray) -> pd.Series:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from leaven.generators.image.network import LEAST_BATCH, Data, NetworkGenerator
-from leaven.generators.image.pixels import to_column
+from leaven.generators.image.pixels import read, to_column
 from leaven.generators.rows import Rows, to_arrow
 from leaven.generators.schema import Column, Schema
 
@@ -72,3 +72,20 @@ def test_every_image_comes_once_before_any_comes_again(rows: Rows) -> None:
     values, counts = seen.unique(return_counts=True)
     assert len(values) == kept and set(counts.tolist()) == {5}
     assert data.batch(3)[0].equal(Data(pixels, np.zeros(10, dtype=np.int64), 5, 3, "cpu").batch(3)[0])
+
+
+def test_many_images_lie_in_a_mapped_file_and_are_learned_from_alike(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with read(rows) as (pixels, labels):
+        whole = pixels.copy()
+        assert not isinstance(pixels, np.memmap)
+    monkeypatch.setattr("leaven.generators.image.pixels.IN_MEMORY", 100)
+    monkeypatch.setattr("leaven.generators.image.pixels.BATCH_BYTES", 7 * 16)
+    with read(rows) as (mapped, texts):
+        assert isinstance(mapped, np.memmap) and np.array_equal(mapped, whole)
+        assert texts.tolist() == labels.tolist() and len(texts) == 30
+        file = Path(mapped.filename)  # type: ignore[arg-type]
+        one, other = (Data(some, np.arange(30) % 2, 8, 3, "cpu") for some in (whole, mapped))
+        assert one.batch(5)[0].equal(other.batch(5)[0])
+    assert not file.exists()
