@@ -14,7 +14,7 @@ from leaven.generators.rows import Rows, to_frame
 from leaven.generators.schema import Column, Schema
 
 IN_MEMORY = 2**30  # bytes of pixels beyond which they lie in a file
-BATCH_BYTES = 2**26  # of pixels that are read at once
+BATCH_BYTES = 2**23  # of pixels that are read at once; Arrow reads a dozen such batches ahead
 
 
 def image_column(schema: Schema) -> Column:
