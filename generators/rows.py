@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 
 from leaven.generators.schema import Schema
 
@@ -51,6 +52,11 @@ def to_arrow(frame: pd.DataFrame, schema: Schema) -> pa.Table:
     """Data frame -> Arrow table with exactly the columns, order and types of `schema`."""
     arrays = [pa.Array.from_pandas(frame[c.name], type=c.arrow, safe=False) for c in schema]
     return pa.Table.from_arrays(arrays, schema=schema.arrow())
+
+
+def parquet(path: Path) -> pq.ParquetFile:
+    """A file that is read batch by batch; Arrow's own way keeps what it has read until the end."""
+    return pq.ParquetFile(path, pre_buffer=False)
 
 
 class Rows:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 import leaven
 from leaven.generators.errors import StoreError
+from leaven.generators.rows import parquet
 from leaven.generators.schema import Schema
 from leaven.pipelines import kinds
 from leaven.pipelines.recipe import Recipe
@@ -152,7 +153,7 @@ def _place_rows(sources: list[Path], target: Path, columns: list[str], layout: A
     schema = pa.schema([pq.read_schema(sources[0]).field(name) for name in columns])
     with pq.ParquetWriter(target, layout.schema(schema), compression="zstd") as writer:
         for source in sources:
-            for batch in pq.ParquetFile(source).iter_batches(layout.group_rows, columns=columns):
+            for batch in parquet(source).iter_batches(layout.group_rows, columns=columns):
                 writer.write_table(layout.table(pa.Table.from_batches([batch]).select(columns).cast(schema)))
 
 
@@ -182,7 +183,7 @@ def _write_rejected(target: Path, schema: Schema, layout: Any, sources: Sequence
         for source in sources:
             faults = "_reason" not in pq.read_schema(source).names
             origin = "source" if faults else "synthetic"
-            for batch in pq.ParquetFile(source).iter_batches(layout.group_rows):
+            for batch in parquet(source).iter_batches(layout.group_rows):
                 table = pa.Table.from_batches([batch])
                 if faults:
                     table = table.rename_columns([_FAULTS.get(name, name) for name in table.column_names])

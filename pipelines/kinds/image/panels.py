@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from leaven.generators.image.pixels import image_column, to_array
-from leaven.generators.rows import to_frame
+from leaven.generators.rows import parquet, to_frame
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines.kinds.image.sheets import per_line, sheet, strip, thumbnails
@@ -270,7 +270,7 @@ def _taken(paths: Sequence[Path], wanted: np.ndarray, columns: list[str]) -> pa.
     """Rows of files by their numbers in all of them, in order; one batch in memory at a time."""
     parts, start = [], 0
     for path in paths:
-        for batch in pq.ParquetFile(path).iter_batches(1_000, columns=columns):
+        for batch in parquet(path).iter_batches(1_000, columns=columns):
             low, high = np.searchsorted(wanted, [start, start + len(batch)])
             if high > low:
                 table = pa.Table.from_batches([batch]).select(columns)

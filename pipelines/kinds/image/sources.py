@@ -16,6 +16,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from leaven.generators.errors import InputError
+from leaven.generators.rows import parquet
 from leaven.pipelines.kinds.image.decode import MOST_PIXELS
 from leaven.pipelines.recipe_errors import nearest
 
@@ -262,7 +263,7 @@ class Parquet:
         self.path = path
         self.notes: list[str] = []
         try:
-            self.file = pq.ParquetFile(path)
+            self.file = parquet(path)
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{path.name}: is no Parquet file that can be read: {error}") from None
         schema = self.file.schema_arrow

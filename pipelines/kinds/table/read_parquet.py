@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from leaven.generators.errors import InputError
+from leaven.generators.rows import parquet
 
 _BATCH_ROWS = 65_536
 
@@ -35,7 +36,7 @@ class ParquetFile:
         """
         start = 0
         try:
-            with pq.ParquetFile(self.path) as file:
+            with parquet(self.path) as file:
                 for batch in file.iter_batches(_BATCH_ROWS, columns=self.names):
                     if batch.num_rows:
                         columns = [
