@@ -140,7 +140,9 @@ class Trials:
         """Seeds of a random learner in each fold: all together at least as many as the recipe asks for. Without folds
         two: many validation rows say more than further seeds."""
         asked = self.run.recipe.utility.repeats
-        return math.ceil(asked / folds) if folds > 1 else min(asked, 2)
+        if folds == 1:
+            return min(asked, 2)
+        return max(math.ceil(asked / folds), self.run.kind.LEAST_SEEDS)
 
     def again(self, choice: Choice, train: list[Path], part: str) -> tuple[Record, Made] | str:
         """The chosen (or best) candidate refitted on `train`, with its amount; or why that cannot be."""

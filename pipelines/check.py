@@ -13,7 +13,7 @@ from leaven.generators.errors import ConditionError
 from leaven.generators.rows import Rows, to_frame
 from leaven.generators.schema import Schema
 from leaven.pipelines import gates, kinds
-from leaven.pipelines.estimate import estimate, fit_seconds, human
+from leaven.pipelines.estimate import estimate, human
 from leaven.pipelines.ingest import ingest, load_profile, load_schema, load_task
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.split import split
@@ -95,12 +95,12 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
     # Candidates may have amounts of their own.
     plans = {way.plan.label: way.plan for of in tried for way in of}
     folds = parts.result["folds"]
-    used = len(schema.features) + 1
+    costs = kind.costs(schema, recipe)
     seconds = estimate(
         recipe,
         candidates,
         rows=rows,
-        columns=used,
+        costs=costs,
         folds=folds,
         amounts=[[way.plan.rows for way in of] for of in tried],
     )
@@ -116,7 +116,7 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
                 generator=candidate.generator,
                 parameters=candidate.parameters,
                 fits=folds,
-                fit_seconds=fit_seconds(candidate, rows["train"], used, recipe.budget.fit),
+                fit_seconds=costs.fit(candidate, rows["train"], recipe.budget.fit),
             )
             for candidate in candidates
         ],

@@ -88,6 +88,16 @@ def usual_ratio(generator: str, schema: Schema, rows: int) -> float:
     return max(1.0, min(20.0 if generator == "distillation" else 5.0, math.floor(room)))
 
 
+def costs(schema: Schema, recipe: Recipe) -> Any:
+    """What parts of a run take; see `estimate.Costs`."""
+    from leaven.generators.image.pixels import image_column
+    from leaven.pipelines.kinds.image.costs import Costs
+
+    shape = image_column(schema).shape
+    assert shape is not None
+    return Costs(max(shape[:2]), recipe.threads)
+
+
 def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:
     """Rows as arrays of pixels."""
     from leaven.pipelines.kinds.image.features import Features
@@ -104,6 +114,7 @@ def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu"
 
 WALK_STEPS = 9  # images between two points of a latent space, in the report
 GATES = {"lift_over_classic": Gate(min=0.0)}  # besides those of every kind
+LEAST_SEEDS = 2  # of a classifier in each fold: two that learn beside each other take no longer than one
 COMPARED = "classic"  # nobody trains on images without augmentation: what helps must help on top of it
 
 

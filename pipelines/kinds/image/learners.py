@@ -8,11 +8,14 @@ import numpy as np
 from leaven.pipelines.kinds.learner import pick
 from leaven.pipelines.task import Task
 
-STEPS, SMALL_STEPS = (
-    1_000,
-    500,
-)  # batches of a training; and where images are so small that more teach nothing
+STEPS, SMALL_STEPS = 1_000, 500  # batches of a training; and of small images, from which more teach nothing
+SMALL = 16  # pixels a side
 QUICK = 0.6  # of the steps, while candidates are compared
+
+
+def steps(side: int) -> int:
+    """Batches of a training, by the images' longer side in pixels."""
+    return SMALL_STEPS if side <= SMALL else STEPS
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,6 @@ class Network:
     def quick(self) -> "Network":
         """The learner with fewer steps."""
         return replace(self, share=QUICK)
-
-    def steps(self, side: int) -> int:
-        """Batches of a training, by the images' longer side in pixels."""
-        from leaven.generators.image.resnet import SMALL
-
-        return round(self.share * (SMALL_STEPS if side <= SMALL else STEPS))
 
     def fit_predict(
         self,
@@ -77,7 +74,7 @@ class Network:
             seed=seed,
             threads=threads,
             device=self.device,
-            steps=self.steps(max(X.shape[1:3])),
+            steps=round(self.share * steps(max(X.shape[1:3]))),
             redraw=redraw,
         )
         said = made.probabilities(X_score)

@@ -81,6 +81,13 @@ def usual_ratio(generator: str, schema: Schema, rows: int) -> float:
     return next((ratio for most, ratio in ((400, 10.0), (1_500, 3.0)) if rows <= most), 1.0)
 
 
+def costs(schema: Schema, recipe: Recipe) -> Any:
+    """What parts of a run take; see `estimate.Costs`."""
+    from leaven.pipelines.kinds.table.costs import Costs
+
+    return Costs(len(schema.features) + 1)
+
+
 def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:
     """The feature extractor, fitted on `reference` (real train rows)."""
     from leaven.pipelines.kinds.table.features import Features
@@ -96,6 +103,7 @@ def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu"
 
 
 GATES: dict[str, Gate] = {}  # besides those of every kind
+LEAST_SEEDS = 1  # of a random classifier in each fold
 COMPARED = "real"  # what a candidate's rows are added to while candidates are compared
 
 

@@ -13,7 +13,7 @@ from leaven.pipelines.kinds.image.kind import (
     usual_levels,
     usual_ratio,
 )
-from leaven.pipelines.kinds.image.learners import learners
+from leaven.pipelines.kinds.image.learners import learners, steps
 from leaven.pipelines.task import Task
 
 TASK = Task(type="classification", target="label", classes=("a", "b", "c"), metric="macro_f1")
@@ -50,5 +50,5 @@ def test_their_pixels_fit_into_memory(side: int) -> None:
 
 def test_the_classifier_learns_longer_from_images_that_are_not_tiny() -> None:
     (network,) = learners(TASK)
-    assert network.steps(8) == network.steps(16) == 500 and network.steps(28) == network.steps(256) == 1_000
-    assert network.quick().steps(28) == 600 and network.quick().quick() == network.quick()
+    assert steps(8) == steps(16) == 500 and steps(28) == steps(256) == 1_000
+    assert network.share == 1 and network.quick().share == 0.6 == network.quick().quick().share
