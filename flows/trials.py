@@ -16,6 +16,7 @@ from leaven.pipelines import amounts, race
 from leaven.pipelines.assess import assess, baseline, class_counts
 from leaven.pipelines.choose import Choice, Tried
 from leaven.pipelines.fit import fit, fit_name
+from leaven.pipelines.folds import AGAIN
 from leaven.pipelines.recipe import Candidate, Screen
 from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
@@ -24,7 +25,6 @@ from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made, synthesize
 from leaven.pipelines.ways import Way, batches, settled, ways
 
-AGAIN = 0.05  # share of budget.total up to which the folds so far are cheap enough to be drawn again
 LEAST_FIT = 5.0  # seconds that a fit gets even when the total budget is nearly gone
 
 

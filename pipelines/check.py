@@ -102,6 +102,7 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
         rows=rows,
         costs=costs,
         folds=folds,
+        drawings=parts.result["drawings"],
         amounts=[[way.plan.rows for way in of] for of in tried],
     )
     return CheckReport(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from leaven.pipelines.folds import AGAIN
 from leaven.pipelines.recipe import Candidate, Recipe
 
 _RACE = 0.6  # of the ways in all folds that are left in the race
@@ -37,6 +38,7 @@ def estimate(
     rows: dict[str, int],
     costs: Costs,
     folds: int,
+    drawings: int = 1,
     amounts: Sequence[Sequence[int]],
 ) -> float:
     """Seconds of a whole run from nothing.
@@ -46,7 +48,7 @@ def estimate(
         candidates: those that will be tried.
         rows: of train, validation and test.
         costs: of the kind.
-        folds: fits of each candidate.
+        folds: fits of each candidate at most; `drawings`: how often folds are drawn for them, unless that takes long.
         amounts: for each candidate the synthetic rows of every amount at every level of the screen.
     """
     learn_from = rows["train"] + (rows["validation"] * (folds - 1) // folds if folds > 1 else 0)
@@ -62,13 +64,15 @@ def estimate(
 
     left = _RACE if folds > 1 else 1.0
     judge = costs.judge(learn_from)
-    total = 4 * folds * tried(learn_from)  # real rows alone, and the classic ways
+    fold, judged = 4 * tried(learn_from), 0.0  # real rows alone, and the classic ways
     for candidate, own in zip(candidates, amounts, strict=True):
         one = costs.fit(candidate, learn_from, recipe.budget.fit)
         one += costs.sample(candidate, sum(own))
         one += left * sum(tried(learn_from + count) for count in own)
-        total += folds * one + judge
-    total = min(total, recipe.budget.total)
+        fold, judged = fold + one, judged + judge
+    whole = folds // drawings
+    drawn = next((n for n in range(1, drawings) if n * whole * fold > AGAIN * recipe.budget.total), drawings)
+    total = min(drawn * whole * fold + judged, recipe.budget.total)
     if candidates:
         slowest = max(costs.fit(c, learn_from + rows["validation"], recipe.budget.fit) for c in candidates)
         total += 1.5 * slowest + 10 * arm(2 * learn_from) + judge

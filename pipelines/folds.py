@@ -17,6 +17,8 @@ REPEATS = ((400, 4), (1_500, 2))
 """Up to so many rows of train + validation, the folds are drawn so often: where rows are few, which of them a fold
 leaves out moves a gain more than the gain is large, and fits take little time."""
 
+AGAIN = 0.05  # share of budget.total up to which the folds so far are cheap enough to be drawn again
+
 
 def repeats_of(rows: int) -> int:
     """How often folds are drawn over so many rows."""
