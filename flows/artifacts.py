@@ -65,10 +65,11 @@ class Page:
             finally:
                 self._lock.release()
 
-    def picture(self, pixels: "np.ndarray") -> None:
-        """Show images as they are drawn so far, uint8 (n, height, width, channels)."""
-        if not self._broken:
-            self._context.run(self._send_picture, pixels)
+    def picture(self, pixels: "np.ndarray", columns: int) -> None:
+        """Show images as they are drawn so far, uint8 (n, height, width, channels), so many side by side."""
+        with self._lock:
+            if not self._broken:
+                self._context.run(self._send_picture, pixels, columns)
 
     def finish(self, elapsed: float, ended: str) -> None:
         """Fill the bar, and write one line to the run's log."""
@@ -95,13 +96,13 @@ class Page:
             self._broken = True
             _log.debug("progress of %s is not shown in Prefect: %s", self.name, error)
 
-    def _send_picture(self, pixels: "np.ndarray") -> None:
+    def _send_picture(self, pixels: "np.ndarray", columns: int) -> None:
         from prefect.artifacts import create_image_artifact
 
         from leaven.pipelines.kinds.image import sheets
 
         try:
-            drawn = sheets.sheet(sheets.thumbnails(pixels), PICTURE_BYTES)
+            drawn = sheets.sheet(sheets.thumbnails(pixels), PICTURE_BYTES, columns)
             create_image_artifact(
                 drawn["src"], key=key("images", self.name), description=f"{self.name}: so far"
             )

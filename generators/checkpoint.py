@@ -67,7 +67,8 @@ class Checkpoint:
             return None
         gone = folder.with_name(f"{folder.name}.old")
         if not folder.exists() and gone.exists():  # killed between the two renames
-            gone.rename(folder)
+            with contextlib.suppress(FileNotFoundError):  # another process of this training was first
+                gone.rename(folder)
         if not (folder / "state.json").is_file():
             return None
         numbers = json.loads((folder / "state.json").read_text())

@@ -21,7 +21,8 @@ SOURCE = "_source_row"  # the column in which an editor says from which train ro
 
 Progress = Callable[[float, str], None]
 """Called with the share done (0 to 1, NaN when unknown) and a short text. Where it has an attribute `picture`, that is
-called now and then with images as they are drawn so far, uint8 (n, height, width, channels)."""
+called now and then with images as they are drawn so far, uint8 (n, height, width, channels), and how many stand side
+by side."""
 
 
 def silent(share: float, text: str) -> None:

@@ -54,8 +54,14 @@ def to_arrow(frame: pd.DataFrame, schema: Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema.arrow())
 
 
+# Arrow's own way keeps all that it has read of a file until the end.
+_FORMAT = pads.ParquetFileFormat(
+    default_fragment_scan_options=pads.ParquetFragmentScanOptions(pre_buffer=False)
+)
+
+
 def parquet(path: Path) -> pq.ParquetFile:
-    """A file that is read batch by batch; Arrow's own way keeps what it has read until the end."""
+    """A file that is read batch by batch: memory does not grow with it."""
     return pq.ParquetFile(path, pre_buffer=False)
 
 
@@ -70,7 +76,7 @@ class Rows:
         self.schema = schema
 
     def _dataset(self) -> pads.Dataset:
-        return pads.dataset([str(p) for p in self.paths], format="parquet")
+        return pads.dataset([str(p) for p in self.paths], format=_FORMAT)
 
     def __len__(self) -> int:
         return self._dataset().count_rows()

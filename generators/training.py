@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 50  # steps
 SAFETY = 0.92  # of the budget is planned with: a machine may slow down
+AGREED = 10  # steps between two looks at the clock that several processes share
 HARD = 1.15  # of the budget: here even the decay ends
 
 
@@ -81,7 +82,7 @@ def train(
     start = _decay_start(total, plan.decay)
     planned_for: str = "steps"
     losses: list[dict[str, float]] = []
-    step = 0
+    step, elapsed = 0, 0.0
     kept_state = Checkpoint(budget, {"network": network}, optimizer, {"average": average, "best": best})
     state = kept_state.load() if resumes else None
     if state is not None:
@@ -127,7 +128,8 @@ def train(
             progress(share_done(step, total, budget), _told(name, step, losses))
             _swap(parameters, average)
         if budget.steps is None and budget.seconds is not None:
-            elapsed = budget.elapsed if together is None else together.agree(budget.elapsed)
+            if together is None or step % AGREED == 0:
+                elapsed = budget.elapsed if together is None else together.agree(budget.elapsed)
             late = elapsed >= SAFETY * (1 - plan.decay) * budget.seconds
             if step < start and late and _total(step, plan.decay) < total:
                 start, total, planned_for = step, _total(step, plan.decay), "clock"

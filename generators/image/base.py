@@ -50,14 +50,14 @@ class ImageGenerator(Generator):
         progress(0.0, f"{self.name}: reading train images")
         if not len(rows):
             raise FitError(f"{self.name}: there are no train images to learn from")
-        with read(rows) as (pixels, texts):
-            self.shape = pixels.shape[1:]
-            labels, classes = pd.factorize(texts, sort=True)
-            self.classes = [str(label) for label in classes]
-            self.counts = np.bincount(labels, minlength=len(classes)).tolist()
-            report = self._learn(
-                pixels, labels, seed=seed, budget=budget or Budget(), device=device, progress=progress
-            )
+        pixels, texts = read(rows)
+        self.shape = pixels.shape[1:]
+        labels, classes = pd.factorize(texts, sort=True)
+        self.classes = [str(label) for label in classes]
+        self.counts = np.bincount(labels, minlength=len(classes)).tolist()
+        report = self._learn(
+            pixels, labels, seed=seed, budget=budget or Budget(), device=device, progress=progress
+        )
         report.rows = report.rows or len(labels)
         progress(1.0, f"{self.name}: fitted")
         return report

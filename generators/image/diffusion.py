@@ -45,13 +45,13 @@ class Diffusion(NetworkGenerator):
             network.compile(backend=COMPILER)
         return network
 
-    def _learn(self, *images: np.ndarray, **how: Any) -> Fit:
+    def _train(self, pixels: np.ndarray, labels: np.ndarray, batch: int, **how: Any) -> Fit:
         if not self.parameters.compile:
-            return super()._learn(*images, **how)
+            return super()._train(pixels, labels, batch, **how)
         from torch._dynamo.exc import TorchDynamoException  # seconds
 
         try:
-            return super()._learn(*images, **how)
+            return super()._train(pixels, labels, batch, **how)
         except TorchDynamoException as error:
             why = " ".join(str(error).split("\n\n")[0].split())
             raise FitError(f"diffusion: compile: the network cannot be compiled here: {why}") from error

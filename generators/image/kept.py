@@ -20,7 +20,7 @@ class KeepsImages(ImageGenerator):
     arrays: ClassVar[str]
 
     def _keep(self, pixels: np.ndarray, labels: np.ndarray) -> None:
-        self.pixels, self.labels = pixels.copy(), labels
+        self.pixels, self.labels = pixels, labels
 
     def _sources(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """A train image of each label's class, int64 (count,)."""

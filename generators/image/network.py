@@ -78,8 +78,8 @@ class NetworkGenerator(ImageGenerator):
         device: str,
         progress: Progress,
     ) -> Fit:
-        batch, notes = self.parameters.batch, []
-        train = self._train if self.parameters.devices == 1 else partial(several.train, self)
+        batch, devices, notes = self.parameters.batch, self.parameters.devices, []
+        train = self._train if devices == 1 else partial(several.train, self)
         while True:
             try:
                 report = train(
@@ -87,11 +87,11 @@ class NetworkGenerator(ImageGenerator):
                 )
                 break
             except torch.cuda.OutOfMemoryError:
-                if batch // 2 < LEAST_BATCH:
+                if batch // 2 < LEAST_BATCH or batch // 2 % devices:
                     raise
-                batch //= 2
-                torch.cuda.empty_cache()
-                notes.append(f"{2 * batch} images at once did not fit into the GPU's memory; {batch} do")
+            batch //= 2
+            torch.cuda.empty_cache()  # not above: there the error still holds the old tensors
+            notes.append(f"{2 * batch} images at once did not fit into the GPU's memory; {batch} do")
         report.notes = [*notes, *report.notes]
         return report
 
@@ -233,14 +233,19 @@ class Glimpses:
         begun = time.monotonic()
         if self.show is None or begun < self._next:
             return
-        self.show(to_pixels(self._drawn()))
+        self.show(to_pixels(self._drawn()), self._columns)
         ended = time.monotonic()
         self._next = ended + max(GLIMPSE_SECONDS, (ended - begun) / GLIMPSE_SHARE)
 
+    @property
+    def _columns(self) -> int:
+        """Classes that are drawn, side by side."""
+        return min(GLIMPSE_CLASSES, len(self.owner.classes))
+
     def _drawn(self) -> Tensor:
         """A few images of the first classes, always out of the same noise."""
-        owner, classes = self.owner, min(GLIMPSE_CLASSES, len(self.owner.classes))
-        labels = torch.arange(classes, device=owner.device).repeat(GLIMPSE_EACH)
+        owner = self.owner
+        labels = torch.arange(self._columns, device=owner.device).repeat(GLIMPSE_EACH)
         generator = torch.Generator(owner.device).manual_seed(derive("glimpse"))
         self.network.eval()
         with torch.no_grad(), owner.cast():
@@ -248,7 +253,7 @@ class Glimpses:
 
 
 class Data:
-    """Train images on the device, in batches of which each depends on the seed and its number alone.
+    """Train images, in batches of which each depends on the seed and its number alone.
 
     Where there are enough, a tenth is held out to watch the training with, evenly over the classes that have three.
     """
@@ -266,8 +271,9 @@ class Data:
         held = np.zeros(len(labels), dtype=bool)
         held[_held_out(labels, np.random.default_rng(derive(seed, "held out")))] = True
         # A GPU has them all where they fit; else, and in memory, they are not copied.
-        self._pixels = torch.from_numpy(np.ascontiguousarray(pixels)).to(_room(pixels.nbytes, device))
-        self._labels = torch.from_numpy(labels)
+        self._there = _room(pixels.nbytes, device)
+        self._pixels = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._there)
+        self._labels = torch.from_numpy(labels).to(self._there)
         self._rows = np.flatnonzero(~held)
         self.held_out = self.images(np.flatnonzero(held)) if held.any() else None
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
@@ -277,9 +283,8 @@ class Data:
 
     def images(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """uint8 (n, h, w, c) and labels (n,) of some rows, on the device."""
-        picked = torch.from_numpy(rows)
-        images = self._pixels[picked.to(self._pixels.device)]
-        return images.to(self.device), self._labels[picked].to(self.device)
+        picked = torch.from_numpy(rows).to(self._there)
+        return self._pixels[picked].to(self.device), self._labels[picked].to(self.device)
 
     def learned(self, places: np.ndarray) -> tuple[Tensor, Tensor]:
         """As `images`, by places among those that are not held out."""

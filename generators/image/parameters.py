@@ -1,8 +1,8 @@
 """Parameters of the networks, which stand beside `generator:` in a recipe. Light: a recipe is checked without torch."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from leaven.generators.contract import Parameters
 
@@ -25,6 +25,14 @@ class NetworkParameters(Parameters):
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bfloat16 where the processor multiplies it in hardware"
     )
+
+    @model_validator(mode="after")
+    def _shared_evenly(self) -> Self:
+        if self.batch % self.devices:
+            raise ValueError(
+                f"a batch of {self.batch} images cannot be shared evenly by {self.devices} devices"
+            )
+        return self
 
 
 class DiffusionParameters(NetworkParameters):

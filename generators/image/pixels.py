@@ -1,15 +1,15 @@
 """Between a column of pixels and an array: images lie in Arrow's memory as height x width x channels of uint8."""
 
-import contextlib
 import math
+import mmap
+import os
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from leaven.generators.errors import FitError
 from leaven.generators.rows import Rows, to_frame
 from leaven.generators.schema import Column, Schema
 
@@ -34,27 +34,39 @@ def to_array(images: pd.Series, shape: tuple[int, int, int]) -> np.ndarray:
     return flat[start : start + len(stored) * size].reshape(-1, *shape)
 
 
-@contextlib.contextmanager
-def read(rows: Rows) -> Iterator[tuple[np.ndarray, pd.Series]]:
+def read(rows: Rows) -> tuple[np.ndarray, pd.Series]:
     """All images, uint8 (rows, height, width, channels), and their labels, read batch by batch.
 
-    Many images lie in a file that is mapped into memory, for as long as the block lasts.
+    Many images lie in a file without a name that is mapped into memory, and gone with the array.
+
+    Raises:
+        FitError: there is no room for such a file.
     """
     column, target = image_column(rows.schema), rows.schema.target
-    assert column.shape is not None and target is not None
+    assert column.shape is not None
     shape = (len(rows), *column.shape)
-    with tempfile.TemporaryDirectory(prefix="leaven-images-") as folder:
-        if math.prod(shape) > IN_MEMORY:
-            pixels: np.ndarray = np.memmap(Path(folder) / "pixels", dtype=np.uint8, mode="w+", shape=shape)
-        else:
-            pixels = np.empty(shape, dtype=np.uint8)
-        texts, filled = [], 0
-        for batch in rows.batches(max(1, BATCH_BYTES // math.prod(column.shape))):
-            frame = to_frame(batch, rows.schema)
-            pixels[filled : filled + len(frame)] = to_array(frame[column.name], column.shape)
-            texts.append(frame[target])
-            filled += len(frame)
-        yield pixels, pd.concat(texts, ignore_index=True)
+    pixels = _mapped(shape) if math.prod(shape) > IN_MEMORY else np.empty(shape, dtype=np.uint8)
+    texts, filled = [], 0
+    for batch in rows.batches(max(1, BATCH_BYTES // math.prod(column.shape))):
+        frame = to_frame(batch, rows.schema)
+        pixels[filled : filled + len(frame)] = to_array(frame[column.name], column.shape)
+        texts.append(frame[target])
+        filled += len(frame)
+    return pixels, pd.concat(texts, ignore_index=True)
+
+
+def _mapped(shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 zeros of `shape` in a file."""
+    size = math.prod(shape)
+    with tempfile.TemporaryFile() as file:
+        try:
+            # A full disk is told of now, not by a signal while the file is being filled.
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise FitError(
+                f"{size / 2**30:.1f} GiB of pixels do not fit into {tempfile.gettempdir()}: {error.strerror}"
+            ) from None
+        return np.frombuffer(mmap.mmap(file.fileno(), size), dtype=np.uint8).reshape(shape)
 
 
 def to_column(pixels: np.ndarray) -> pd.Series:

@@ -22,14 +22,8 @@ from leaven.generators.errors import FitError, LeavenError
 if TYPE_CHECKING:
     from leaven.generators.image.network import NetworkGenerator
 
-ASKED, IMAGES, WEIGHTS, FITTED, PICTURE = (
-    "asked.json",
-    "images.npz",
-    "network.safetensors",
-    "fit.json",
-    "picture.npy",
-)
-CHECK_SECONDS = 1.0  # between two looks whether the process that asked is still there
+ASKED, PIXELS, LABELS = "asked.json", "pixels.npy", "labels.npy"
+WEIGHTS, FITTED, PICTURE = "network.safetensors", "fit.json", "picture.npy"
 
 
 def train(
@@ -58,7 +52,8 @@ def train(
         )
     with tempfile.TemporaryDirectory(prefix="leaven-devices-") as place:
         folder = Path(place)
-        np.savez(folder / IMAGES, pixels=pixels, labels=labels)
+        np.save(folder / PIXELS, pixels)
+        np.save(folder / LABELS, labels)
         asked = {
             "generator": generator.name,
             "parameters": generator.parameters.model_dump(mode="json"),
@@ -76,13 +71,12 @@ def train(
             "elapsed": budget.elapsed,
             "at": time.time(),
             "pictures": hasattr(progress, "picture"),
-            "parent": os.getpid(),
         }
         (folder / ASKED).write_text(json.dumps(asked))
         _run(generator.name, folder, count, progress)
         generator.device = device
         generator.network = generator.built(folder / WEIGHTS)
-        return Fit.model_validate_json((folder / FITTED).read_text())
+        return Fit.model_validate(json.loads((folder / FITTED).read_text()))
 
 
 def _run(name: str, folder: Path, count: int, progress: Progress) -> None:
@@ -96,7 +90,9 @@ def _run(name: str, folder: Path, count: int, progress: Progress) -> None:
     error = ""
     with (
         (folder / "errors.txt").open("w+", encoding="utf-8") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
     ):
         try:
             assert process.stdout is not None
@@ -105,19 +101,20 @@ def _run(name: str, folder: Path, count: int, progress: Progress) -> None:
                 if "share" in said:
                     progress(said["share"], said["text"])
                 elif "picture" in said:
-                    progress.picture(np.load(folder / PICTURE, allow_pickle=False))  # type: ignore[attr-defined]
+                    images = np.load(folder / PICTURE, allow_pickle=False)
+                    progress.picture(images, said["picture"])  # type: ignore[attr-defined]
                 elif "memory" in said:
                     raise torch.cuda.OutOfMemoryError(said["memory"])
-                error = said.get("error", error)
+                error = error or said.get("error", "")  # the others fail because the first one did
         except BaseException:
             process.terminate()
             raise
         if process.wait() and not error:
             errors.seek(0)
-            lines = [line for line in errors.read().splitlines() if line.strip()] or ["no reason was given"]
-            error = f"{name}: training on {count} devices failed: {lines[-1].strip()}"
+            lines = [line for line in errors.read().splitlines() if "Error" in line]
+            error = f"{name}: {lines[0].strip() if lines else f'ended with status {process.returncode}'}"
     if error:
-        raise FitError(error)
+        raise FitError(f"{error} (on {count} devices)")
 
 
 def _read(line: str) -> dict[str, Any]:
@@ -144,65 +141,71 @@ class _Telling:
 
 
 class _Showing(_Telling):
-    def picture(self, pixels: np.ndarray) -> None:
+    def picture(self, pixels: np.ndarray, columns: int) -> None:
         """Leave a picture beside, and say so."""
         part = self.folder / f"part-{PICTURE}"
         np.save(part, pixels)
         part.replace(self.folder / PICTURE)
-        _tell(picture=True)
+        _tell(picture=columns)
 
 
 def main(folder: Path) -> int:
-    """One of the processes."""
+    """One of the processes; 0 where all went well."""
     import torch
 
-    from leaven.generators import catalog
-    from leaven.generators.contract import silent
-    from leaven.generators.together import Together
-
+    threading.Thread(target=_end_with_input, daemon=True).start()
     asked = json.loads((folder / ASKED).read_text())
-    threading.Thread(target=_end_with, args=(asked["parent"],), daemon=True).start()
-    generator: Any = catalog.get(asked["generator"], "image")(asked["parameters"])
-    generator.classes, generator.counts = asked["classes"], asked["counts"]
-    generator.threads = asked["threads"]
-    with np.load(folder / IMAGES, allow_pickle=False) as arrays:
-        pixels, labels = arrays["pixels"], arrays["labels"]
-    generator.shape = pixels.shape[1:]
-    limits = asked["budget"]
-    budget = Budget(limits["seconds"], limits["steps"], limits["checkpoint"] and Path(limits["checkpoint"]))
-    budget.before = asked["elapsed"] + time.time() - asked["at"]
-    together = Together.join(asked["device"])
-    telling = (_Showing if asked["pictures"] else _Telling)(folder)
     try:
-        report = generator._train(
-            pixels,
-            labels,
-            asked["batch"],
-            seed=asked["seed"],
-            budget=budget,
-            device=together.device,
-            progress=telling if together.first else silent,
-            together=together,
-        )
+        _learn(folder, asked)
     except torch.cuda.OutOfMemoryError as error:
         _tell(memory=str(error))
         return 1
     except LeavenError as error:
         _tell(error=str(error))
         return 1
-    if together.first:
-        generator.write_weights(folder / WEIGHTS)
-        (folder / FITTED).write_text(report.model_dump_json())
-    together.leave()
+    except Exception as error:  # whatever a library raises: the process that asked has to hear of it
+        _tell(error=f"{asked['generator']}: {type(error).__name__}: {' '.join(str(error).split())}")
+        return 1
     return 0
 
 
-def _end_with(parent: int) -> None:
-    """End this process once another is gone."""
-    import psutil
+def _learn(folder: Path, asked: dict[str, Any]) -> None:
+    """This process's part of the training; the first one leaves the weights."""
+    from leaven.generators import catalog
+    from leaven.generators.contract import silent
+    from leaven.generators.together import Together
 
-    while psutil.pid_exists(parent):
-        time.sleep(CHECK_SECONDS)
+    generator: Any = catalog.get(asked["generator"], "image")(asked["parameters"])
+    generator.classes, generator.counts = asked["classes"], asked["counts"]
+    generator.threads = asked["threads"]
+    # Mapped, so that the processes share them; writable to none but this one.
+    pixels = np.load(folder / PIXELS, allow_pickle=False, mmap_mode="c")
+    generator.shape = pixels.shape[1:]
+    limits = asked["budget"]
+    budget = Budget(limits["seconds"], limits["steps"], limits["checkpoint"] and Path(limits["checkpoint"]))
+    budget.before = asked["elapsed"] + time.time() - asked["at"]
+    together = Together.join(asked["device"])
+    telling = (_Showing if asked["pictures"] else _Telling)(folder)
+    report = generator._train(
+        pixels,
+        np.load(folder / LABELS, allow_pickle=False),
+        asked["batch"],
+        seed=asked["seed"],
+        budget=budget,
+        device=together.device,
+        progress=telling if together.first else silent,
+        together=together,
+    )
+    if together.first:
+        generator.write_weights(folder / WEIGHTS)
+        (folder / FITTED).write_text(json.dumps(report.model_dump()))
+    together.leave()
+
+
+def _end_with_input() -> None:
+    """End this process once the one that asked is gone, and with it the other end of this one's input."""
+    while os.read(0, 1024):  # not through sys.stdin, whose lock would be held when this process ends
+        pass
     os._exit(1)
 
 

@@ -20,8 +20,8 @@ def test_images_drawn_so_far_are_shown_beside_the_progress() -> None:
     @flow
     def fitting() -> None:
         with progress.stage("fit of a test") as tell:
-            tell.picture(pixels)  # type: ignore[attr-defined]
-            tell.picture(pixels[::-1])  # type: ignore[attr-defined]
+            tell.picture(pixels, 3)  # type: ignore[attr-defined]
+            tell.picture(pixels[::-1], 3)  # type: ignore[attr-defined]
 
     fitting()
     shown = Artifact.get("images-fit-of-a-test")
@@ -29,6 +29,7 @@ def test_images_drawn_so_far_are_shown_beside_the_progress() -> None:
     kind, _, data = str(shown.data).partition(",")
     assert kind == "data:image/png;base64"
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    assert sheet.shape[:2] == (2 * 8 + 1, 3 * 8 + 2)
     assert (sheet[:8, :8, :3] == pixels[-1]).all()  # the newest
 
 

@@ -165,7 +165,8 @@ class Watching:
     def __call__(self, share: float, text: str) -> None:
         pass
 
-    def picture(self, pixels: np.ndarray) -> None:
+    def picture(self, pixels: np.ndarray, columns: int) -> None:
+        assert columns == len(CLASSES)
         self.seen.append(pixels)
 
 

@@ -1,5 +1,6 @@
 """What image networks share: a batch that does not fit into memory is halved, batches depend on the step alone."""
 
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from leaven.generators.errors import FitError
 from leaven.generators.image.network import LEAST_BATCH, Data, NetworkGenerator
 from leaven.generators.image.pixels import read, to_column
 from leaven.generators.rows import Rows, to_arrow
@@ -77,15 +79,19 @@ def test_every_image_comes_once_before_any_comes_again(rows: Rows) -> None:
 def test_many_images_lie_in_a_mapped_file_and_are_learned_from_alike(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with read(rows) as (pixels, labels):
-        whole = pixels.copy()
-        assert not isinstance(pixels, np.memmap)
+    whole, labels = read(rows)
     monkeypatch.setattr("leaven.generators.image.pixels.IN_MEMORY", 100)
     monkeypatch.setattr("leaven.generators.image.pixels.BATCH_BYTES", 7 * 16)
-    with read(rows) as (mapped, texts):
-        assert isinstance(mapped, np.memmap) and np.array_equal(mapped, whole)
-        assert texts.tolist() == labels.tolist() and len(texts) == 30
-        file = Path(mapped.filename)  # type: ignore[arg-type]
-        one, other = (Data(some, np.arange(30) % 2, 8, 3, "cpu") for some in (whole, mapped))
-        assert one.batch(5)[0].equal(other.batch(5)[0])
-    assert not file.exists()
+    mapped, texts = read(rows)
+    assert whole.base is None and isinstance(mapped.base.base.obj, mmap.mmap)  # type: ignore[union-attr]
+    assert np.array_equal(mapped, whole) and texts.tolist() == labels.tolist() and len(texts) == 30
+    one, other = (Data(some, np.arange(30) % 2, 8, 3, "cpu") for some in (whole, mapped))
+    assert one.batch(5)[0].equal(other.batch(5)[0])
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(FitError, match=r"GiB of pixels do not fit into .*: No space left"):
+        read(rows)
+
+
+def full(*_: object) -> None:
+    """A disk without room."""
+    raise OSError(28, "No space left on device")

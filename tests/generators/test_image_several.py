@@ -68,10 +68,14 @@ def test_two_processes_learn_what_one_does(rows: Rows, tmp_path: Path) -> None:
 
 
 def test_what_goes_wrong_in_a_process_is_said(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Diffusion({**SETTINGS, "steps": 60, "rate": 1.0})
-    monkeypatch.setattr(broken.parameters, "rate", float("inf"))
-    with pytest.raises(FitError, match="diffusion: "):
+    broken = Diffusion(SETTINGS)
+    monkeypatch.setattr(
+        broken.parameters, "rate", -1.0
+    )  # refused by the processes, which read what they are given
+    with pytest.raises(FitError, match=r"diffusion: ValidationError: .*rate .* \(on 2 devices\)"):
         broken.fit(rows, seed=1, threads=2)
+    with pytest.raises(ValueError, match="a batch of 16 images cannot be shared evenly by 3 devices"):
+        Diffusion({**SETTINGS, "devices": 3})
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     with pytest.raises(FitError, match="devices: 2 are asked for; this machine has 1 GPUs"):
         Diffusion(SETTINGS).fit(rows, seed=1, device="cuda")
