@@ -1,7 +1,6 @@
 """What the flow does for each candidate: fit, sample, screen, assess, in every fold and once more to certify."""
 
 import functools
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from leaven.pipelines import amounts, race
 from leaven.pipelines.assess import assess, baseline, class_counts
 from leaven.pipelines.choose import Choice, Tried
 from leaven.pipelines.fit import fit, fit_name
-from leaven.pipelines.folds import AGAIN
+from leaven.pipelines.folds import AGAIN, seeds_of
 from leaven.pipelines.recipe import Candidate, Screen
 from leaven.pipelines.run import Run
 from leaven.pipelines.sample import sample
@@ -70,8 +69,9 @@ class Trials:
             begun = time.time()
             train, held_out = fold_paths(self.parts, fold)
             with progress.stage(f"baseline, fold {fold + 1} of {folds}") as tell:
-                repeats = self._repeats(folds)
-                record = baseline_task(self.run, train, held_out, fold=fold, repeats=repeats, progress=tell)
+                record = baseline_task(
+                    self.run, train, held_out, fold=fold, repeats=self._seeds, progress=tell
+                )
                 self.baselines.append(record)
             for one in self.tried:
                 if self.run.remaining <= 0 and fold:
@@ -88,6 +88,12 @@ class Trials:
     def _whole(self) -> int:
         """Folds of one drawing."""
         return int(self.parts.result["folds"] // self.parts.result["drawings"])
+
+    @property
+    def _seeds(self) -> int:
+        """Seeds of a classifier in each fold."""
+        run = self.run
+        return seeds_of(run.recipe.utility.repeats, self.parts.result["folds"], run.kind.LEAST_SEEDS)
 
     def _slow(self) -> bool:
         """Whether the folds so far took so long that they are not drawn again."""
@@ -126,7 +132,7 @@ class Trials:
                     fold=fold,
                     role=model.result["role"],
                     compared=self.baselines[0].result["compared"],
-                    repeats=self._repeats(self.parts.result["folds"]),
+                    repeats=self._seeds,
                     progress=tell,
                 )
         except (FitError, InputError) as error:
@@ -135,14 +141,6 @@ class Trials:
         every = [rows for _, rows in made.values()]
         one.add(all_ways, model, every, record)
         self._saw(model, *(part for rows in every for part in rows.records), record)
-
-    def _repeats(self, folds: int) -> int:
-        """Seeds of a random learner in each fold: all together at least as many as the recipe asks for. Without folds
-        two: many validation rows say more than further seeds."""
-        asked = self.run.recipe.utility.repeats
-        if folds == 1:
-            return min(asked, 2)
-        return max(math.ceil(asked / folds), self.run.kind.LEAST_SEEDS)
 
     def again(self, choice: Choice, train: list[Path], part: str) -> tuple[Record, Made] | str:
         """The chosen (or best) candidate refitted on `train`, with its amount; or why that cannot be."""

@@ -74,7 +74,7 @@ CATALOG: dict[str, Entry] = {  # a name that stands for another kind already is 
     "image/distillation": Entry(
         "image",
         "leaven.generators.image.distillation:Distillation",
-        "Leaven's own for few images: mixes of train images, labelled by an ensemble that learns longer",
+        "Leaven's own for few images: mixes of train images, labelled by an ensemble",
         parameters="leaven.generators.image.parameters:DistillationParameters",
     ),
     "gan": Entry(

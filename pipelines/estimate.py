@@ -1,10 +1,9 @@
 """About how long a run takes, good to a factor of two or three."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from leaven.pipelines.folds import AGAIN
+from leaven.pipelines.folds import AGAIN, seeds_of
 from leaven.pipelines.recipe import Candidate, Recipe
 
 _RACE = 0.6  # of the ways in all folds that are left in the race
@@ -17,6 +16,10 @@ class Costs(Protocol):
     @property
     def quick(self) -> float:
         """An arm's share of `learn` while candidates are compared."""
+
+    @property
+    def least_seeds(self) -> int:
+        """Seeds in each fold at least."""
 
     def fit(self, candidate: Candidate, rows: int, limit: float) -> float:
         """One fit of a candidate; `limit` is the budget that stops it."""
@@ -59,7 +62,7 @@ def estimate(
 
     def tried(count: int) -> float:
         """An arm in one fold, while candidates are compared."""
-        seeds = math.ceil(recipe.utility.repeats / folds) if folds > 1 else min(recipe.utility.repeats, 2)
+        seeds = seeds_of(recipe.utility.repeats, folds, costs.least_seeds)
         return costs.quick * seeds / recipe.utility.repeats * arm(count)
 
     left = _RACE if folds > 1 else 1.0

@@ -1,5 +1,7 @@
 """Folds for cross-validation over train and validation, and the half of them that the worth is measured at."""
 
+import math
+
 import numpy as np
 
 from leaven.generators.seeds import derive
@@ -23,6 +25,12 @@ AGAIN = 0.05  # share of budget.total up to which the folds so far are cheap eno
 def repeats_of(rows: int) -> int:
     """How often folds are drawn over so many rows."""
     return next((repeats for most, repeats in REPEATS if rows <= most), 1)
+
+
+def seeds_of(repeats: int, folds: int, least: int) -> int:
+    """Seeds of a random learner in each fold: all together at least `repeats`, and at least `least` in each. Without
+    folds two: many validation rows say more than further seeds."""
+    return max(math.ceil(repeats / folds), least) if folds > 1 else min(repeats, 2)
 
 
 def half_of(drawn: Units, content: Content, inside: np.ndarray, seed: int) -> np.ndarray:

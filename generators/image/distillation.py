@@ -1,4 +1,4 @@
-"""Mixed train images, labelled by an ensemble of classifiers that learns longer than a single one would.
+"""Mixed train images, labelled by an ensemble of classifiers.
 
 Two train images are mixed as in Zhang et al., "mixup" (ICLR 2018), or a piece of one is laid over the other as in Yun
 et al., "CutMix" (ICCV 2019). An image is kept for a class with the chance that the ensemble gives that class, so that
@@ -20,6 +20,7 @@ from torch import Tensor
 from leaven.generators.contract import Budget, Fit, Progress
 from leaven.generators.image import resnet
 from leaven.generators.image.kept import KeepsImages
+from leaven.generators.image.network import take
 from leaven.generators.image.parameters import DistillationParameters
 from leaven.generators.image.policy import Redraw
 from leaven.generators.parallel import Call, beside
@@ -167,7 +168,7 @@ class Distillation(KeepsImages):
         """A trained network of its weights."""
         height, width, channels = self.shape
         network = resnet.ResNet9(channels, len(self.classes), max(height, width))
-        network.load_state_dict(state)
+        take(network, state, self.name)
         network.to(self.device).eval()
         return resnet.Trained(network, self.device, half_precision("auto", self.device), 1)
 

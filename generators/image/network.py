@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from leaven.generators import training
 from leaven.generators.contract import Budget, Fit, Parameters, Progress
-from leaven.generators.errors import FitError
+from leaven.generators.errors import FitError, StoreError
 from leaven.generators.image import several
 from leaven.generators.image.base import ImageGenerator
 from leaven.generators.image.parameters import LEAST_BATCH, NetworkParameters
@@ -216,8 +216,23 @@ class NetworkGenerator(ImageGenerator):
         from safetensors.torch import load_file
 
         network = self._build()
-        network.load_state_dict(load_file(path))
+        take(network, load_file(path), self.name)
         return network.to(device=self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+
+
+def take(network: nn.Module, weights: dict[str, Tensor], name: str) -> None:
+    """Give a network its weights.
+
+    Raises:
+        StoreError: they are another network's: of a generator that an earlier version made.
+    """
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        why = str(error).partition(":")[0]
+        raise StoreError(
+            f"{name}: its weights are of another version of Leaven ({why}); run the recipe again"
+        ) from None
 
 
 class Glimpses:

@@ -14,6 +14,7 @@ class Planted:
 
     fitting: float
     quick: float = 0.5
+    least_seeds: int = 1
 
     def fit(self, candidate: Candidate, rows: int, limit: float) -> float:
         return min(self.fitting, limit)

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-from leaven.pipelines.kinds.image.learners import steps
+from leaven.generators import catalog
+from leaven.pipelines.kinds.image.learners import QUICK
+from leaven.pipelines.kinds.image.learners import steps as steps_of
 from leaven.pipelines.recipe import Candidate
 
 # Seconds of a step of 64 images of 32 x 32 pixels on one core.
 _STEP = {"diffusion": 0.2, "vae": 0.1, "gan": 0.15, "autoregressive": 0.12, "distillation": 0.04}
-_NETWORKS = {"distillation": 2}  # that learn beside each other
-_USUAL = 20_000  # steps
 _FEW, _FEW_STEPS = 1_000, 3_000  # up to so many images training stops by itself after about so many
 _BLIND, _BLIND_STEPS = 40, 500  # and so few are learned from for so long
+_TO_THE_END = ("gan", "distillation")  # what takes all its steps
 _SAMPLE = {
     "diffusion": 7e-3,
     "autoregressive": 4e-3,
@@ -28,7 +29,8 @@ class Costs:
 
     side: int
     threads: int
-    quick: float = 1.2  # fewer steps, but more seeds
+    least_seeds: int
+    quick: float = QUICK
 
     @property
     def _size(self) -> float:
@@ -43,16 +45,21 @@ class Costs:
     def fit(self, candidate: Candidate, rows: int, limit: float) -> float:
         """One fit, which `limit` stops."""
         name = candidate.generator
-        if name == "pretrained":
-            return limit
-        asked = candidate.parameters.get("steps")
-        if name == "distillation":
-            taken, size = (asked if isinstance(asked, int) else 1_000), self._learned
-            rounds = -(-_NETWORKS[name] // self.threads) + 0.2
-            return min(limit, rounds * taken * _STEP[name] * size)
-        usual = _BLIND_STEPS if rows < _BLIND else _FEW_STEPS if rows <= _FEW else _USUAL
-        taken = min(asked, usual) if isinstance(asked, int) else usual
-        return min(limit, 1.0 + taken * _STEP.get(name, 0.0) * self._size / min(2, self.threads))
+        if name not in _STEP:
+            return limit if name == "pretrained" else 1.0
+        fields = catalog.parameters(name, "image").model_fields
+
+        def asked(field: str) -> int:
+            value = candidate.parameters.get(field)
+            return value if isinstance(value, int) else int(fields[field].default)
+
+        steps, usual = asked("steps"), _BLIND_STEPS if rows < _BLIND else _FEW_STEPS
+        if name not in _TO_THE_END and rows <= _FEW:
+            steps = min(steps, usual)
+        if name == "distillation":  # networks beside each other, before them two short ones
+            rounds = -(-asked("networks") // self.threads) + 0.2
+            return min(limit, rounds * steps * _STEP[name] * self._learned)
+        return min(limit, 1.0 + steps * _STEP[name] * self._size / min(2, self.threads))
 
     def sample(self, candidate: Candidate, rows: int) -> float:
         """So many synthetic images."""
@@ -60,7 +67,7 @@ class Costs:
 
     def learn(self, rows: int) -> float:
         """An arm once: the steps are the same however many images there are."""
-        return _LEARN_STEP * steps(self.side) * self._learned / self.threads
+        return _LEARN_STEP * steps_of(self.side) * self._learned / self.threads
 
     def judge(self, rows: int) -> float:
         """Fidelity, diversity, privacy and screen of one candidate."""

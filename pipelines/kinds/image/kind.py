@@ -58,10 +58,9 @@ MOST_BYTES = 2**28  # of their pixels
 
 
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
-    """The generators that `auto` tries: mixes with labels by an ensemble, and from enough images on what is made out of
+    """The generator that `auto` tries: mixes with labels by an ensemble, and of many images what is made out of
     noise."""
-    mixes = Candidate(generator="distillation")
-    return [mixes] if rows <= FEW else [mixes, Candidate(generator="diffusion")]
+    return [Candidate(generator="distillation" if rows <= FEW else "diffusion")]
 
 
 OWN_LABELS = ("policy", "distillation")  # what keeps its image's label, or has asked an ensemble for it
@@ -76,16 +75,14 @@ def usual_ratio(generator: str, schema: Schema, rows: int) -> float:
     """Synthetic images for each real one where the recipe names no amount.
 
     What an ensemble knows takes many mixes to pass on: beside 1,000 images, as many mixes and five times as many have
-    done harm, twenty times as many good.
+    done harm, twenty times as many good. So many large images that they fill the memory are not asked for.
     """
     from leaven.generators.image.pixels import image_column
 
-    if rows > FEW:
-        return 1.0
+    asked = 20.0 if generator == "distillation" else 5.0 if rows <= FEW else 1.0
     shape = image_column(schema).shape
     assert shape is not None
-    room = MOST_BYTES / (rows * math.prod(shape))
-    return max(1.0, min(20.0 if generator == "distillation" else 5.0, math.floor(room)))
+    return max(1.0, min(asked, math.floor(MOST_BYTES / (rows * math.prod(shape)))))
 
 
 def costs(schema: Schema, recipe: Recipe) -> Any:
@@ -95,7 +92,7 @@ def costs(schema: Schema, recipe: Recipe) -> Any:
 
     shape = image_column(schema).shape
     assert shape is not None
-    return Costs(max(shape[:2]), recipe.threads)
+    return Costs(max(shape[:2]), recipe.threads, LEAST_SEEDS)
 
 
 def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:

@@ -30,6 +30,7 @@ class Costs:
     """Of a table with so many columns; see `estimate.Costs`."""
 
     columns: int
+    least_seeds: int
     quick: float = 0.4
 
     def fit(self, candidate: Candidate, rows: int, limit: float) -> float:

@@ -85,7 +85,7 @@ def costs(schema: Schema, recipe: Recipe) -> Any:
     """What parts of a run take; see `estimate.Costs`."""
     from leaven.pipelines.kinds.table.costs import Costs
 
-    return Costs(len(schema.features) + 1)
+    return Costs(len(schema.features) + 1, LEAST_SEEDS)
 
 
 def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:
