@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learners, "STEPS", 50)
+    monkeypatch.setattr(learners, "SMALL_STEPS", 80)
     for name, of in (("oracle", "Oracle"), ("liar", "Liar")):
         monkeypatch.setitem(CATALOG, name, Entry("image", f"end_to_end.planted_images:{of}", "for tests"))
 
