@@ -20,7 +20,7 @@ from torch import Tensor
 from leaven.generators.contract import Budget, Fit, Progress
 from leaven.generators.image import resnet
 from leaven.generators.image.kept import KeepsImages
-from leaven.generators.image.network import take
+from leaven.generators.image.network import take, weights_of
 from leaven.generators.image.parameters import DistillationParameters
 from leaven.generators.image.policy import Redraw
 from leaven.generators.parallel import Call, beside
@@ -146,9 +146,7 @@ class Distillation(KeepsImages):
             f"{self.name}: {done} of {count} networks learned, {steps:,} steps each{self.expected}",
         )
         for number, trained in zip(missing, beside(calls(), self._beside), strict=True):
-            states[number] = {
-                name: value.cpu().contiguous() for name, value in trained.network.state_dict().items()
-            }
+            states[number] = weights_of(trained.network)
             if folder is not None:
                 from safetensors.torch import save
 
@@ -255,9 +253,9 @@ class Distillation(KeepsImages):
 
         super()._save(directory)
         tensors = {
-            f"{number}/{name}": value.cpu().contiguous()
+            f"{number}/{name}": value
             for number, trained in enumerate(self.networks)
-            for name, value in trained.network.state_dict().items()
+            for name, value in weights_of(trained.network).items()
         }
         if tensors:
             save_file(tensors, directory / WEIGHTS)

@@ -208,8 +208,7 @@ class NetworkGenerator(ImageGenerator):
         """The network's weights as a safetensors file."""
         from safetensors.torch import save_file
 
-        tensors = {name: value.cpu().contiguous() for name, value in self._fitted().state_dict().items()}
-        save_file(tensors, path)
+        save_file(weights_of(self._fitted()), path)
 
     def built(self, path: Path) -> nn.Module:
         """The network with weights of a file, on the device."""
@@ -218,6 +217,11 @@ class NetworkGenerator(ImageGenerator):
         network = self._build()
         take(network, load_file(path), self.name)
         return network.to(device=self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """A network's weights by name, as files keep them."""
+    return {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
 
 
 def take(network: nn.Module, weights: dict[str, Tensor], name: str) -> None:

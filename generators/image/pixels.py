@@ -22,6 +22,13 @@ def image_column(schema: Schema) -> Column:
     return next(column for column in schema if column.type == "image")
 
 
+def image_shape(schema: Schema) -> tuple[int, int, int]:
+    """Height, width and channels of the images."""
+    shape = image_column(schema).shape
+    assert shape is not None
+    return shape
+
+
 def to_array(images: pd.Series, shape: tuple[int, int, int]) -> np.ndarray:
     """A column of pixels -> uint8 (rows, height, width, channels), a view where the column lies in one piece."""
     stored = pa.array(images)
@@ -42,14 +49,13 @@ def read(rows: Rows) -> tuple[np.ndarray, pd.Series]:
     Raises:
         FitError: there is no room for such a file.
     """
-    column, target = image_column(rows.schema), rows.schema.target
-    assert column.shape is not None
-    shape = (len(rows), *column.shape)
+    column, target, one = image_column(rows.schema).name, rows.schema.target, image_shape(rows.schema)
+    shape = (len(rows), *one)
     pixels = _mapped(shape) if math.prod(shape) > IN_MEMORY else np.empty(shape, dtype=np.uint8)
     texts, filled = [], 0
-    for batch in rows.batches(max(1, BATCH_BYTES // math.prod(column.shape))):
+    for batch in rows.batches(max(1, BATCH_BYTES // math.prod(one))):
         frame = to_frame(batch, rows.schema)
-        pixels[filled : filled + len(frame)] = to_array(frame[column.name], column.shape)
+        pixels[filled : filled + len(frame)] = to_array(frame[column], one)
         texts.append(frame[target])
         filled += len(frame)
     return pixels, pd.concat(texts, ignore_index=True)

@@ -77,22 +77,18 @@ def usual_ratio(generator: str, schema: Schema, rows: int) -> float:
     What an ensemble knows takes many mixes to pass on: beside 1,000 images, as many mixes and five times as many have
     done harm, twenty times as many good. So many large images that they fill the memory are not asked for.
     """
-    from leaven.generators.image.pixels import image_column
+    from leaven.generators.image.pixels import image_shape
 
     asked = 20.0 if generator == "distillation" else 5.0 if rows <= FEW else 1.0
-    shape = image_column(schema).shape
-    assert shape is not None
-    return max(1.0, min(asked, math.floor(MOST_BYTES / (rows * math.prod(shape)))))
+    return max(1.0, min(asked, math.floor(MOST_BYTES / (rows * math.prod(image_shape(schema))))))
 
 
 def costs(schema: Schema, recipe: Recipe) -> Any:
     """What parts of a run take; see `estimate.Costs`."""
-    from leaven.generators.image.pixels import image_column
+    from leaven.generators.image.pixels import image_shape
     from leaven.pipelines.kinds.image.costs import Costs
 
-    shape = image_column(schema).shape
-    assert shape is not None
-    return Costs(max(shape[:2]), recipe.threads, LEAST_SEEDS)
+    return Costs(max(image_shape(schema)[:2]), recipe.threads, LEAST_SEEDS)
 
 
 def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:

@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaven.generators.image.pixels import image_column, to_array
 from leaven.generators.rows import parquet, to_frame
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines.kinds.image.sheets import per_line, sheet, strip, thumbnails
+from leaven.pipelines.quality.images.arms import pixels_of
 from leaven.pipelines.task import Task
 
 MAX_CLASSES = 24
@@ -90,11 +90,9 @@ class _Images:
 
     def __init__(self, schema: Schema, task: Task):
         self.schema, self.task = schema, task
-        self._column = image_column(schema)
 
     def pixels(self, frame: pd.DataFrame) -> np.ndarray:
-        assert self._column.shape is not None
-        return to_array(frame[self._column.name], self._column.shape)
+        return pixels_of(self.schema, frame)
 
     def labels(self, frame: pd.DataFrame) -> np.ndarray:
         return frame[self.task.target].astype(str).to_numpy(dtype=object)

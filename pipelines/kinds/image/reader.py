@@ -14,6 +14,7 @@ from PIL import Image
 
 from leaven.generators.contract import Progress, silent
 from leaven.generators.errors import InputError
+from leaven.generators.image.pixels import image_shape
 from leaven.generators.schema import Column, Schema
 from leaven.pipelines import target as targets
 from leaven.pipelines.kinds import ingested
@@ -158,7 +159,7 @@ def _pixels(item: Item, side: int, channels: int) -> np.ndarray:
 def _write(source: Images, schema: Schema, path: Path, progress: Progress) -> _Written:
     """Decode a source into a Parquet file, batch by batch."""
     made, content = _Written(), hashlib.sha256()
-    side, _, channels = _shape_of(schema)
+    side, _, channels = image_shape(schema)
     size = max(16, _BATCH_BYTES // (side * side * channels))
     with pq.ParquetWriter(path, schema.arrow(), compression="zstd", use_dictionary=[schema.target]) as writer:
         for batch in _batches(_usable(source, schema, made, progress), size):
@@ -177,7 +178,7 @@ def _usable(
     source: Images, schema: Schema, made: _Written, progress: Progress
 ) -> Iterator[tuple[np.ndarray, str]]:
     """Pixels and label of each image that can be used; the others become faults."""
-    side, _, channels = _shape_of(schema)
+    side, _, channels = image_shape(schema)
     for item in source.items():
         if item.label is None and not item.fault:
             made.faults.append((item.number, schema.target, item.where, "target is missing"))
@@ -200,12 +201,6 @@ def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
             batch = []
     if batch:
         yield batch
-
-
-def _shape_of(schema: Schema) -> tuple[int, int, int]:
-    shape = schema[IMAGE].shape
-    assert shape is not None
-    return shape
 
 
 def _refuse_mostly_faulty(source: Images, written: _Written) -> None:
@@ -232,7 +227,7 @@ def _write_rejected(path: Path, parts: Mapping[str, Images], written: Mapping[st
 
 def _profile(schema: Schema, main: _Written) -> dict[str, Any]:
     """What people see of the images."""
-    height, width, channels = _shape_of(schema)
+    height, width, channels = image_shape(schema)
     note = f"{width} x {height} pixels, {'grey' if channels == 1 else 'colour'}"
     labels = [{"value": value, "count": count} for value, count in main.labels.most_common()]
     shared = {"missing": 0, "distinct_exact": True}

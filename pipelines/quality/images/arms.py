@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from leaven.generators.image.pixels import image_column, to_array
+from leaven.generators.image.pixels import image_column, image_shape, to_array
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines.quality import controls
@@ -127,13 +127,9 @@ def images(schema: Schema, frame: pd.DataFrame, extractor: "Extractor") -> Image
 
 def held(schema: Schema) -> int:
     """How many images of a set are held in memory at most."""
-    shape = image_column(schema).shape
-    assert shape is not None
-    return max(1, MOST_BYTES // int(np.prod(shape)))
+    return max(1, MOST_BYTES // int(np.prod(image_shape(schema))))
 
 
 def pixels_of(schema: Schema, frame: pd.DataFrame) -> np.ndarray:
     """A frame's images, uint8 (rows, height, width, channels)."""
-    column = image_column(schema)
-    assert column.shape is not None
-    return to_array(frame[column.name], column.shape)
+    return to_array(frame[image_column(schema).name], image_shape(schema))
