@@ -28,7 +28,13 @@ from leaven.pipelines.run import resolve_device
 SIDE = {"cuda": 8192, "cpu": 1024}  # of the matrices that the peak is measured with
 FEW_STEPS, MORE_STEPS = 4, 12  # of the two fits whose difference is eight steps
 COUNTED_ROWS = 2_000
-UNASKED = ("out", "shares", "minutes", "generators", "fit", "verbose")  # change no record
+UNASKED = (
+    "out",
+    "shares",
+    "minutes",
+    "generators",
+    "fit",
+)  # change no record: a fit's minutes are in its name
 TARGET = 0.025  # of accuracy below real images
 
 
@@ -94,9 +100,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     ]
     for name, minutes in fits:
         path = options.out / "image_gpu" / f"{name}-{minutes:g}.json"
-        asked = {
-            key: str(value) for key, value in sorted(vars(options).items()) if key not in ("out", "shares")
-        }
+        asked = {key: str(value) for key, value in sorted(vars(options).items()) if key not in UNASKED}
         record = json.loads(path.read_text()) if path.exists() else {}
         if record.get("asked") != asked:
             top = top or peak(resolve_device(options.device).partition(":")[0])

@@ -1,8 +1,12 @@
 """What the benchmark of a GPU counts and prints."""
 
 import argparse
+from pathlib import Path
+from typing import Any
 
+import image_gpu
 import numpy as np
+import pytest
 from image_gpu import line, operations
 
 RNG = np.random.default_rng(0)
@@ -37,3 +41,35 @@ def test_a_line_says_how_far_a_fit_came() -> None:
     }
     assert line(record).split() == ["vae", "2.00", "0.8123", "12.35", "1234", "12,800", "12.3%"]
     assert line({"name": "real", "minutes": 0.0, "accuracy": 0.9, "fd_resnet9": 0.5}).split()[-1] == "0.50"
+
+
+def test_what_is_there_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, float]] = []
+
+    def measured(name: str, data: Any, options: argparse.Namespace, judge: Any) -> dict[str, Any]:
+        made.append((name, options.fit))
+        fitted = {"steps": 5, "fit_seconds": 2.0, "images_per_second": 9.0} if name == "vae" else {}
+        return {"name": name, "accuracy": 0.5, "fd_resnet9": 1.0, **fitted}
+
+    monkeypatch.setattr(image_gpu, "measure", measured)
+    monkeypatch.setattr(image_gpu, "load", lambda options: DATA)
+    monkeypatch.setattr(image_gpu, "peak", lambda device: 1e9)
+    monkeypatch.setattr(image_gpu, "operations", lambda *_: 1e6)
+
+    def run(**other: Any) -> list[dict[str, Any]]:
+        asked = {
+            "minutes": 2.0,
+            "shares": [1.0, 0.5],
+            "generators": ["vae"],
+            "fit": 0.0,
+            "batch": 8,
+            "seed": 0,
+        }
+        options = argparse.Namespace(**asked | other, out=tmp_path, device="cpu", threads=1)
+        return image_gpu.run(options)
+
+    first = run()
+    assert made == [("real", 0.0), ("pca", 0.0), ("vae", 60.0), ("vae", 120.0)]
+    assert run() == first and len(made) == 4
+    run(seed=1)
+    assert len(made) == 8
