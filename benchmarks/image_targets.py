@@ -27,7 +27,7 @@ from leaven.generators.image import resnet
 from leaven.generators.image.pixels import to_array, to_column
 from leaven.generators.rows import Rows, to_arrow
 from leaven.generators.schema import Column, Schema
-from leaven.pipelines.quality.images.distances import frechet
+from leaven.pipelines.quality.points.distances import frechet
 from leaven.pipelines.recipe import seconds
 from leaven.pipelines.run import resolve_device
 

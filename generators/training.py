@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from leaven.generators.together import Together
 
-WARM_UP = 50  # steps
+WARM_UP = 50  # steps, usually
 SAFETY = 0.92  # of the budget is planned with: a machine may slow down
 AGREED = 10  # steps between two looks at the clock that several processes share
 HARD = 1.15  # of the budget: here even the decay ends
@@ -39,6 +39,7 @@ class Plan:
     decay: float = 0.3
     average: float = 0.995
     weight_decay: float = 0.01
+    warm_up: int = WARM_UP  # steps
 
 
 def train(
@@ -94,7 +95,7 @@ def train(
             state["losses"],
         )
     while step < total:
-        rate = plan.rate * min(1.0, (step + 1) / WARM_UP)
+        rate = plan.rate * min(1.0, (step + 1) / plan.warm_up)
         if step >= start:
             rate *= (total - step) / (total - start)
         for group in optimizer.param_groups:

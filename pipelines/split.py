@@ -16,7 +16,7 @@ from leaven.generators.errors import InputError
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
-from leaven.pipelines import assignment, stage
+from leaven.pipelines import assignment, kinds, stage
 from leaven.pipelines.assignment import Units
 from leaven.pipelines.folds import folds_of, half_of
 from leaven.pipelines.ingest import load_schema, load_task
@@ -125,7 +125,7 @@ def _make(
         parts = _draw(recipe, content, drawn, earlier, given)
     else:
         parts = _draw_by_time(recipe, content, earlier, given, warnings)
-    _leave_out_copies(source, schema, given, content, parts, warnings)
+    _leave_out_copies(recipe, source, schema, given, content, parts, warnings)
     _check(parts, content, schema, task, given, recipe, warnings)
     distinct = len(drawn.keys) if content.groups is None else len(np.unique(content.digests))
     duplicates = 1 - distinct / len(content.digests)
@@ -196,6 +196,7 @@ def _draw_by_time(
 
 
 def _leave_out_copies(
+    recipe: Recipe,
     source: Record,
     schema: Schema,
     given: list[str],
@@ -204,9 +205,10 @@ def _leave_out_copies(
     warnings: list[str],
 ) -> None:
     """Rows that stand in a validation or test file of its own are not trained on."""
-    columns = [column.name for column in schema if column.type != "identifier"]
+    kind = kinds.get(recipe.source.kind)
     for part in given:
-        held_out = [row_digests(b, columns) for b in Rows(source.path(f"{part}.parquet"), schema).batches()]
+        batches = Rows(source.path(f"{part}.parquet"), schema).batches()
+        held_out = [row_digests(kind.compared_by(batch, schema)) for batch in batches]
         copies = np.isin(content.digests, np.concatenate(held_out)) & (parts != LEFT_OUT)
         if copies.any():
             parts[copies] = LEFT_OUT

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from leaven.generators.errors import InputError
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
-from leaven.pipelines import assignment
+from leaven.pipelines import assignment, kinds
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.row_digest import row_digests, value_digests
 from leaven.pipelines.task import Task
@@ -36,7 +36,7 @@ class Content:
 
 def content_of(rows: Rows, schema: Schema, task: Task, recipe: Recipe) -> Content:
     """Digests, strata, groups and times of all rows; nothing else is held in memory."""
-    columns = [column.name for column in schema if column.type != "identifier"]
+    kind = kinds.get(recipe.source.kind)
     group, time = recipe.split.group, recipe.split.time
     if time is not None and schema[time].type not in ("date", "number", "integer"):
         raise InputError(
@@ -45,7 +45,7 @@ def content_of(rows: Rows, schema: Schema, task: Task, recipe: Recipe) -> Conten
     labels = pa.array(task.classes, pa.string())
     digests, strata, groups, times = [], [], [], []
     for batch in rows.batches():
-        digests.append(row_digests(batch, columns))
+        digests.append(row_digests(kind.compared_by(batch, schema)))
         target = batch.column(schema.target)
         if task.type == "classification":
             texts = target.cast(pa.string())

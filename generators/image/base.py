@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 
+from leaven.generators import classes
 from leaven.generators.conditions import Conditions
 from leaven.generators.contract import SOURCE, Budget, Fit, Generator, Progress, silent
-from leaven.generators.errors import ConditionError, FitError
+from leaven.generators.errors import FitError
 from leaven.generators.image.pixels import image_column, read, to_column
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
@@ -52,9 +53,9 @@ class ImageGenerator(Generator):
             raise FitError(f"{self.name}: there are no train images to learn from")
         pixels, texts = read(rows)
         self.shape = pixels.shape[1:]
-        labels, classes = pd.factorize(texts, sort=True)
-        self.classes = [str(label) for label in classes]
-        self.counts = np.bincount(labels, minlength=len(classes)).tolist()
+        labels, distinct = pd.factorize(texts, sort=True)
+        self.classes = [str(label) for label in distinct]
+        self.counts = np.bincount(labels, minlength=len(distinct)).tolist()
         report = self._learn(
             pixels, labels, seed=seed, budget=budget or Budget(), device=device, progress=progress
         )
@@ -65,7 +66,7 @@ class ImageGenerator(Generator):
     def sample(self, count: int, *, seed: int, conditions: Conditions = (), offset: int = 0) -> pd.DataFrame:
         if self.schema is None:
             raise FitError(f"{self.name} is not fitted yet")
-        labels = self._labels(count, np.random.default_rng(derive(seed, "labels")), conditions)
+        labels = classes.draw(self, self.classes, self.counts, count, derive(seed, "labels"), conditions)
         pixels, sources = self._make(labels, derive(seed, "draw"))
         column = image_column(self.schema).name
         texts = np.array(self.classes, dtype=object)[labels]
@@ -73,25 +74,6 @@ class ImageGenerator(Generator):
         if sources is not None:
             frame[SOURCE] = sources
         return frame[[*self.schema.names, *([SOURCE] if sources is not None else [])]]
-
-    def _labels(self, count: int, rng: np.random.Generator, conditions: Conditions) -> np.ndarray:
-        """A class for each image, at train's shares, among those asked for; int64 (count,)."""
-        assert self.schema is not None
-        shares = np.array(self.counts, dtype=float)
-        for condition in conditions:
-            if condition.column != self.schema.target:
-                raise ConditionError(
-                    f"{self.name}: condition '{condition}' is on pixels; images can be asked for by "
-                    f"'{self.schema.target}' alone"
-                )
-            known = pd.DataFrame({self.schema.target: self.classes})
-            shares[~condition.mask(known)] = 0
-        if not shares.any():
-            told = " and ".join(f"'{condition}'" for condition in conditions)
-            raise ConditionError(
-                f"{self.name}: no class meets {told}; there are {', '.join(self.classes[:20])}"
-            )
-        return rng.choice(len(shares), count, p=shares / shares.sum())
 
     def save(self, directory: Path) -> None:
         assert self.schema is not None

@@ -5,6 +5,7 @@ import pandas as pd
 
 from leaven.generators.schema import Schema
 from leaven.pipelines.kinds.image.remembered import keys
+from leaven.pipelines.kinds.labels import codes
 from leaven.pipelines.quality.images.arms import pixels_of
 from leaven.pipelines.task import Task
 
@@ -26,10 +27,7 @@ class Features:
 
     def labels(self, frame: pd.DataFrame) -> np.ndarray:
         """Codes int64 (rows,) in the order of `task.classes`, -1 for any other label."""
-        place = {label: code for code, label in enumerate(self.task.classes)}
-        codes, distinct = pd.factorize(frame[self.task.target])  # missing is -1
-        by_code = np.array([place.get(str(value), -1) for value in distinct] + [-1], dtype=np.int64)
-        return by_code[codes]
+        return codes(self.task, frame[self.task.target])
 
     def keys(self, frame: pd.DataFrame) -> np.ndarray:
         """A number per row, uint64 (rows,), equal for images that are equal in pixels and label."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Schema
@@ -55,6 +56,11 @@ def layout(schema: Schema) -> Any:
 
 FEW = 1_000  # real images up to which many synthetic ones are tried
 MOST_BYTES = 2**28  # of their pixels
+
+
+def compared_by(batch: pa.Table, schema: Schema) -> pa.Table:
+    """What tells rows apart when they are split: pixels and label."""
+    return batch.select([column.name for column in schema if column.type != "identifier"])
 
 
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:

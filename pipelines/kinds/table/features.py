@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from leaven.generators.schema import Schema
+from leaven.pipelines.kinds.labels import codes
 from leaven.pipelines.task import Task
 
 Uses = Literal["linear", "tree"]
@@ -64,10 +65,7 @@ class Features:
         if self.task.type == "regression":
             values = pd.to_numeric(target, errors="coerce").to_numpy(float, na_value=np.nan)
             return np.where(np.isfinite(values), values, np.nan)
-        codes, distinct = pd.factorize(target)  # missing is -1
-        place = {label: code for code, label in enumerate(self.task.classes)}
-        by_code = np.array([place.get(str(value), -1) for value in distinct] + [-1], dtype=np.int64)
-        return by_code[codes]
+        return codes(self.task, target)
 
     def keys(self, frame: pd.DataFrame) -> np.ndarray:
         """A number per row, uint64 (rows,), equal for rows that are equal in all features and the target."""

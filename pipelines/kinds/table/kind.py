@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Schema
@@ -42,6 +43,11 @@ def layout(schema: Schema) -> Any:
 
 FEW = 5_000  # train rows up to which distillation pays
 ENOUGH = 1_000  # and from which a network has enough to learn from
+
+
+def compared_by(batch: pa.Table, schema: Schema) -> pa.Table:
+    """What tells rows apart when they are split: all columns but identifiers."""
+    return batch.select([column.name for column in schema if column.type != "identifier"])
 
 
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:

@@ -8,11 +8,11 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Column, Schema
 from leaven.pipelines import target as targets
+from leaven.pipelines.kinds.files.csv_file import open_csv
+from leaven.pipelines.kinds.files.parquet_file import is_parquet, open_parquet
 from leaven.pipelines.kinds.ingested import finish
 from leaven.pipelines.kinds.table.describe import check_constraints, profile_of
 from leaven.pipelines.kinds.table.infer import Understood, understand
-from leaven.pipelines.kinds.table.read_csv import open_csv
-from leaven.pipelines.kinds.table.read_parquet import is_parquet, open_parquet
 from leaven.pipelines.kinds.table.statistics import Statistics
 from leaven.pipelines.kinds.table.write_rows import Source, Written, write_rejected, write_rows
 from leaven.pipelines.recipe import Recipe, resolve

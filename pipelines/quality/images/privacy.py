@@ -18,6 +18,7 @@ from leaven.pipelines.quality.images.arms import held, pixels_of
 from leaven.pipelines.quality.images.closeness import PIXELS, NearCopies, Space, spaces
 from leaven.pipelines.quality.membership import Lists, membership
 from leaven.pipelines.quality.neighbours import Copies, nearest
+from leaven.pipelines.quality.repeats import share
 from leaven.pipelines.task import Task
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def measure(
     found = spaces(extractor, real)
     near = NearCopies(found, real, NEAR)
     return {
-        "copies": _share(
+        "copies": share(
             exact.mask(synthetic),
             max(float(exact.mask(held_out).mean()), exact.expected),
             exact.unique_share,
@@ -77,7 +78,7 @@ def measure(
             "share of synthetic images that equal a train image which stands only once in train "
             "(floor: held-out images, or train images left out one at a time)",
         ),
-        "near_copies": _share(
+        "near_copies": share(
             near.mask(made),
             max(float(near.mask(others).mean()), near.expected),
             near.unique_share,
@@ -88,20 +89,6 @@ def measure(
         ),
         **_memorisation(near, made, others, extractor.name),
         **_attacks(found, real, made, others, derive(seed, "splits")),
-    }
-
-
-def _share(copied: np.ndarray, floor: float, ceiling: float, controls: int, what: str) -> dict[str, Any]:
-    """A share of images that are copies; `controls` is how many real images the floor was read from."""
-    # Never 0: nothing seen in n images is still about 1 in n.
-    spread = floor * (1 - floor) + 1 / controls
-    return {
-        "value": float(copied.mean()),
-        "floor": floor,
-        "ceiling": ceiling,
-        "better": "lower",
-        "what": what,
-        "noise": float(np.sqrt(spread * (1 / len(copied) + 1 / controls))),
     }
 
 
@@ -121,7 +108,7 @@ def _memorisation(
         for pixels in (made, others)
     )
     several = f", by one of {len(pairs)} networks that each have not seen a part of train" * (len(pairs) > 1)
-    entry = _share(
+    entry = share(
         value,
         float(floor.mean()),
         near.unique_share,

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from leaven.generators.schema import Column, Schema
-from leaven.pipelines.kinds.table.agreement import PASSING, LabelAgreement
-from leaven.pipelines.kinds.table.ensemble import Ensemble
+from leaven.pipelines.kinds.table.agreement import PASSING, LabelAgreement, ensemble
 from leaven.pipelines.task import Task
 
 NUMBERS = tuple(Column(name=f"x{i}", type="number") for i in range(4))
@@ -102,7 +101,7 @@ def test_what_an_ensemble_says_of_unseen_rows_is_no_better_than_the_truth() -> N
     """Labels that follow from nothing: an ensemble that peeked would be sure of them."""
     frame = rows(200, 1)
     frame["y"] = np.random.default_rng(5).permutation(frame["y"])
-    found = Ensemble(SCHEMA, TASK, frame, seed=1, threads=1)
+    found = ensemble(SCHEMA, TASK, frame, seed=1, threads=1)
     own = found.unseen.mean(axis=0)[np.arange(200), found.labels.astype(int)]
     assert 0.4 < own.mean() < 0.56
     seen = found.says(frame).mean(axis=0)[np.arange(200), found.labels.astype(int)]

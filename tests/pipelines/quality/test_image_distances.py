@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leaven.pipelines.quality.images import distances
+from leaven.pipelines.quality.points import distances
 
 
 def points(rows: int, dimensions: int, seed: int) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Rows as points: distances, neighbourhoods and spreads in a feature space, whatever the rows are."""
