@@ -113,6 +113,16 @@ CATALOG: dict[str, Entry] = {  # a name that stands for another kind already is 
         "control: train images with almost invisible noise",
         control=True,
     ),
+    "back_translation": Entry(
+        "text",
+        "leaven.generators.text.back_translation:BackTranslation",
+        "train texts translated into another language and back, by Leaven's own small models or yours",
+    ),
+    "edits": Entry(
+        "text",
+        "leaven.generators.text.edits:Edits",
+        "train texts with words swapped, deleted or repeated (EDA), or punctuation put in (AEDA)",
+    ),
 }
 
 

@@ -23,3 +23,7 @@ class FitError(LeavenError):
 
 class StoreError(LeavenError):
     """The store cannot be read or written."""
+
+
+class ModelError(FitError):
+    """A model that somebody named cannot be used, or fails: a translator, a language model, an endpoint."""

@@ -22,6 +22,7 @@ _HINTS = {  # what else may be said of a source
         "  # missing: ['?']  # further texts that mean missing",
     ],
     "image": ["  # resolution: 32  # side in pixels that all images are brought to, 8 to 256"],
+    "text": [],
 }
 
 
@@ -29,7 +30,8 @@ def init(path: str | Path, target: str | None = None, folder: Path | None = None
     """A recipe for a data file, as commented YAML.
 
     Args:
-        path: CSV or Parquet file; or images: a folder per class, npz, Parquet with images, CSV of path and label.
+        path: CSV or Parquet file; or images: a folder per class, npz, Parquet with images, CSV of path and label; or
+            labelled texts: JSON lines, CSV or Parquet.
         target: the label column; guessed when None.
         folder: where the recipe will stand (its paths count from there); the current folder by default.
 
@@ -39,22 +41,23 @@ def init(path: str | Path, target: str | None = None, folder: Path | None = None
     path = Path(path).expanduser()
     if not path.exists():
         raise InputError(f"{path}: is not there; expected a CSV or Parquet file, or a folder of images")
-    kind = "image" if kinds.get("image").takes(path) else "table"
+    kind = next((name for name in ("image", "text") if kinds.get(name).takes(path)), "table")
     guesses = [(target, "")] if target else kinds.get(kind).guess_targets(path)
-    recipe, report, why = _first_that_works(kind, path, guesses)
+    source = {"text": kinds.get(kind).guess_text(path)} if kind == "text" else {}
+    recipe, report, why = _first_that_works(kind, path, guesses, source)
     place = os.path.relpath(path.resolve(), (folder or Path.cwd()).resolve())
     return _write(recipe, report, place, why)
 
 
 def _first_that_works(
-    kind: str, path: Path, guesses: list[tuple[str, str]]
+    kind: str, path: Path, guesses: list[tuple[str, str]], source: dict[str, str]
 ) -> tuple[Recipe, CheckReport, str]:
     problem: InputError | None = None
     for name, why in guesses:
         recipe = Recipe.model_validate(
             {
                 "name": _name(path),
-                "source": {"kind": kind, "path": str(path.resolve())},
+                "source": {"kind": kind, "path": str(path.resolve()), **source},
                 "task": {"target": name},
             }
         )
@@ -88,6 +91,7 @@ def _write(recipe: Recipe, report: CheckReport, place: str, why: str) -> str:
         "source:",
         f"  kind: {recipe.source.kind}",
         f"  path: {_yaml(place)}  # from this file's folder",
+        *([f"  text: {_yaml(recipe.source.text)}  # the column of texts"] if recipe.source.text else []),
         *_HINTS[recipe.source.kind],
         "task:",
         target,

@@ -180,7 +180,22 @@ class Screen(_Part):
         description="rows this close to a train row: all categories equal, numbers within this share of their spread; "
         "images: as close as this share of real images that were held out",
     )
-    duplicates: bool = Field(True, description="images: those that equal an earlier synthetic one")
+    duplicates: bool = Field(
+        True, description="images and texts: those that equal an earlier synthetic one; texts also nearly"
+    )
+    length: bool = Field(
+        True, description="texts: much longer or shorter than real ones, or repeating themselves"
+    )
+    entities: bool = Field(
+        True,
+        description="texts: numbers, addresses, code and names that are not those of the text they started from",
+    )
+    language: bool = Field(True, description="texts: in another language than the real ones")
+    meaning: Annotated[float, Field(ge=0, le=1)] | Literal[False] = Field(
+        0.5,
+        description="texts: least cosine to the text they started from, by a sentence encoder; those that hardly "
+        "differ from it go as well",
+    )
     out_of_distribution: Annotated[float, Field(gt=0, lt=1)] | Literal[False] = Field(
         0.01,
         description="images: farther from train than all but this share of real images that were held out",

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaven.generators.contract import Progress, silent
+from leaven.generators.contract import SOURCE, Progress, silent
 from leaven.generators.rows import to_frame
 from leaven.generators.schema import Schema
 from leaven.pipelines.recipe import Recipe, Screen
@@ -74,7 +74,7 @@ def screen(
     with pq.ParquetWriter(out / "rejected.parquet", first.append(pa.field("_reason", pa.string()))) as writer:
         for number, shard in enumerate(shards):
             table = pq.read_table(shard)
-            found = why(screens, to_frame(table, schema))
+            found = why(screens, _judged(table, schema))
             keep = found == ""
             if left:
                 looked_at = _within(left, keep)
@@ -95,6 +95,14 @@ def screen(
         "rejected": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         "kept_per_class": dict(classes),
     }
+
+
+def _judged(table: pa.Table, schema: Schema) -> pd.DataFrame:
+    """What the screens see of a shard: the source's columns, and which train row an editor started from."""
+    frame = to_frame(table, schema)
+    if SOURCE in table.column_names:
+        frame[SOURCE] = table.column(SOURCE).to_pandas()
+    return frame
 
 
 def _within(left: list[list[int]], keep: np.ndarray) -> int:

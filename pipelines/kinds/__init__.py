@@ -5,7 +5,11 @@ from types import ModuleType
 
 from leaven.generators.errors import InputError
 
-_KINDS = {"table": "leaven.pipelines.kinds.table.kind", "image": "leaven.pipelines.kinds.image.kind"}
+_KINDS = {
+    "table": "leaven.pipelines.kinds.table.kind",
+    "image": "leaven.pipelines.kinds.image.kind",
+    "text": "leaven.pipelines.kinds.text.kind",
+}
 
 
 def get(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""What a report calls its rows: images are not rows to the people who look at them."""
+"""What a report calls its rows: images and texts are not rows to people."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,7 +9,7 @@ from jinja2.ext import Extension
 from jinja2.lexer import Token
 
 Say = Callable[[str], str]
-_NOUNS = {"image": "image"}  # of one row of a kind; others are rows
+_NOUNS = {"image": "image", "text": "text"}  # of one row of a kind; others are rows
 
 
 def sayer(report: Mapping[str, Any]) -> Say:

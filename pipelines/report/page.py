@@ -58,6 +58,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
             part: tracks.metrics(report.get(part) or {}) for part in ("fidelity", "diversity", "privacy")
         },
         "pictures": _pictures(panels.get("pictures")),
+        "texts": _texts(panels.get("texts")),
         "losses": _losses(panels.get("losses")),
         "columns": [_panel(panel) for panel in panels.get("columns") or []],
         "columns_left_out": panels.get("left_out", 0),
@@ -298,6 +299,15 @@ def _pictures(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         worst = [(len(best) + number, one) for number, one in enumerate(sure["worst"])]
         shown["confidence"] = {**sure, "groups": [("The surest", best), ("The least sure", worst)]}
     return shown
+
+
+def _texts(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Texts side by side, in groups."""
+    if not found or not found.get("random"):
+        return None
+    titles = {"random": "At random", "closest": "The nearest", "farthest": "The farthest"}
+    groups = [(title, found[name]) for name, title in titles.items() if found.get(name)]
+    return {**found, "groups": groups}
 
 
 def _losses(found: Mapping[str, Any] | None) -> list[Markup]:

@@ -1,0 +1,1 @@
+"""Translators: what takes texts in one language and gives them in another."""

@@ -1,0 +1,172 @@
+"""Marian models: a folder as transformers keep them, or a name such as `Helsinki-NLP/opus-mt-en-fr`.
+
+They run through CTranslate2, converted once and kept: int8 on a processor, float16 on a GPU. Plain transformers are
+the fallback, several times slower.
+"""
+
+import functools
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from leaven.generators.errors import ModelError
+from leaven.generators.text.calls import cache_folder
+from leaven.generators.text.translation.contract import Translator
+from leaven.generators.text.translation.student import WORDS_FILE
+
+LONGEST = 256  # pieces of a translation
+PIECES = 4_096  # of a batch
+NEEDED = ("config.json", "source.spm", "target.spm", "vocab.json")
+_DIGESTED = (*NEEDED, "model.safetensors", "model.int8.safetensors", "pytorch_model.bin", WORDS_FILE)
+
+
+class Vocabulary:
+    """The pieces of a Marian model: text to pieces and back."""
+
+    def __init__(self, folder: Path, prefix: str | None = None):
+        import sentencepiece as spm
+
+        self._source = spm.SentencePieceProcessor(model_file=str(folder / "source.spm"))
+        self._target = spm.SentencePieceProcessor(model_file=str(folder / "target.spm"))
+        self.numbers: dict[str, int] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        self._prefix = [prefix] if prefix else []
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of a sentence, its end last."""
+        return [*self._prefix, *self._source.encode(text, out_type=str), "</s>"]
+
+    def text(self, pieces: Sequence[str]) -> str:
+        """The sentence that pieces make."""
+        return str(self._target.decode([piece for piece in pieces if piece not in ("</s>", "<pad>")])).strip()
+
+
+class Marian(Translator):
+    """A Marian model run by CTranslate2.
+
+    Beam search without chance: a sentence has the same translations whatever stands beside it, but for what the
+    engine's sums of 8-bit numbers leave (see the page on texts).
+    """
+
+    def __init__(self, folder: Path, source: str, target: str, *, device: str = "cpu", threads: int = 2):
+        self.source, self.target = source, target
+        self.folder, self.device, self.threads = _checked(folder), device, threads
+        self.compute = "float16" if device.startswith("cuda") else "int8"
+        self._model_digest = folder_digest(self.folder)
+        self.digest = f"{self._model_digest}-{self.compute}"
+        words = self.folder / WORDS_FILE
+        if words.exists():
+            self.known = frozenset(words.read_text(encoding="utf-8").split())
+        self.learned_marks = "<x1>" in self._vocabulary.numbers
+
+    @functools.cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.folder)
+
+    @functools.cached_property
+    def _engine(self) -> Any:
+        import ctranslate2
+
+        folder = converted(self.folder, self._model_digest, self.compute)
+        kind = self.device.partition(":")[0]
+        # Several sentences beside each other, each on one thread, are quicker than one on several.
+        workers = {"inter_threads": self.threads, "intra_threads": 1} if kind == "cpu" else {}
+        return ctranslate2.Translator(str(folder), device=kind, compute_type=self.compute, **workers)
+
+    def translate(self, sentences: Sequence[str], count: int) -> list[list[str]]:
+        pieces = [self._vocabulary.pieces(sentence) for sentence in sentences]
+        order = sorted(range(len(pieces)), key=lambda place: len(pieces[place]))
+        try:
+            said = self._engine.translate_batch(
+                [pieces[place] for place in order],
+                max_batch_size=PIECES,
+                batch_type="tokens",
+                beam_size=max(2, count),
+                num_hypotheses=count,
+                max_input_length=0,
+                max_decoding_length=LONGEST,
+                repetition_penalty=1.0,
+                no_repeat_ngram_size=0,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{self.folder.name}: CTranslate2 fails: {_line(error)}") from None
+        made: list[list[str]] = [[] for _ in sentences]
+        for place, result in zip(order, said, strict=True):
+            made[place] = [self._vocabulary.text(hypothesis) for hypothesis in result.hypotheses]
+        return made
+
+
+def converted(folder: Path, digest: str, compute: str) -> Path:
+    """The model as CTranslate2 has it: made once, and kept in the user's cache folder."""
+    kept = cache_folder() / "ctranslate2" / f"{digest}-{compute}"
+    if (kept / "model.bin").exists():
+        return kept
+    from ctranslate2.converters import TransformersConverter
+
+    making = kept.with_name(f"{kept.name}.{os.getpid()}")
+    making.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            TransformersConverter(str(folder)).convert(str(making), quantization=compute, force=True)
+        if not kept.exists():
+            making.rename(kept)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder}: cannot be converted for CTranslate2: {_line(error)}") from None
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return kept
+
+
+def found(name: str) -> Path:
+    """The folder of a model: as it stands, or fetched from the model hub by name.
+
+    Raises:
+        ModelError: no such folder, and it cannot be fetched.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or name.startswith(("/", ".", "~")) or name.count("/") != 1:
+        raise ModelError(f"translator: there is no folder {name}; expected a folder with a Marian model, or a name "
+                         "such as Helsinki-NLP/opus-mt-en-fr")  # fmt: skip
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[*_DIGESTED, "*.json"]))
+    except Exception as error:  # of the hub, of HTTP, of the disk
+        raise ModelError(
+            f"translator: the model '{name}' is neither a folder nor to be had from the model hub ({_line(error)})"
+        ) from None
+
+
+def folder_digest(folder: Path) -> str:
+    """Digest of a model's files."""
+    import hashlib
+
+    content = hashlib.sha256()
+    for name in _DIGESTED:
+        if (folder / name).exists():
+            with (folder / name).open("rb") as file:
+                content.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return content.hexdigest()[:24]
+
+
+def _checked(folder: Path) -> Path:
+    for name in NEEDED:
+        if not (folder / name).is_file():
+            raise ModelError(f"translator: {folder} has no {name}; expected a folder with a Marian model")
+    try:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError) as error:
+        raise ModelError(f"translator: {folder / 'config.json'} cannot be read: {_line(error)}") from None
+    if kind != "marian":
+        raise ModelError(f"translator: {folder} holds a model of the type '{kind}'; expected marian")
+    return folder
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

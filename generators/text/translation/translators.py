@@ -1,0 +1,90 @@
+"""The translators that a recipe can name, for one direction or there and back."""
+
+import string
+from pathlib import Path
+
+from leaven.generators.errors import ModelError
+from leaven.generators.text.translation.contract import Translator
+
+OPUS = "Helsinki-NLP/opus-mt-{source}-{target}"
+EMBEDDED = Path(__file__).parent / "models"
+
+
+def pair(
+    name: str,
+    language: str,
+    pivot: str,
+    *,
+    engine: str = "ctranslate2",
+    device: str = "cpu",
+    threads: int = 2,
+) -> tuple[Translator, Translator]:
+    """Translators from a language into a pivot and back.
+
+    Args:
+        name: `embedded`, `marian`, `apertium`, or a folder or name with `{source}` and `{target}`.
+        language, pivot: as two letters.
+        engine: of Marian models: ctranslate2 or transformers.
+        device, threads: where they run.
+
+    Raises:
+        ModelError: no such translator; one that does not know the languages (names those that it knows).
+    """
+    if language == pivot:
+        raise ModelError(f"pivot: '{pivot}' is the language of the texts; expected another one")
+    there, back = (
+        one(name, source, target, engine=engine, device=device, threads=threads)
+        for source, target in ((language, pivot), (pivot, language))
+    )
+    return there, back
+
+
+def one(name: str, source: str, target: str, *, engine: str, device: str, threads: int) -> Translator:
+    """The translator of one direction; see `pair`."""
+    if name == "apertium":
+        from leaven.generators.text.translation.apertium import Apertium
+
+        return Apertium(source, target)
+    from leaven.generators.text.translation.marian import Marian, found
+
+    if name == "embedded":
+        folder = embedded(source, target)
+    else:
+        folder = found(_filled(OPUS if name == "marian" else name, source, target))
+    if engine == "transformers":
+        from leaven.generators.text.translation.torch_marian import TorchMarian
+
+        return TorchMarian(folder, source, target, device=device, threads=threads)
+    return Marian(folder, source, target, device=device, threads=threads)
+
+
+def embedded(source: str, target: str) -> Path:
+    """The folder of Leaven's own model for a direction.
+
+    Raises:
+        ModelError: there is none; names the pivots that there are.
+    """
+    from leaven.generators.text.translation.packed import unpacked
+
+    packed = EMBEDDED / f"{source}-{target}"
+    if not packed.is_dir():
+        pivots = sorted(
+            {place.name.partition("-")[2] for place in EMBEDDED.glob("*-*")} - {source}
+            if (EMBEDDED / f"{target}-{source}").is_dir() or source == "en"
+            else {place.name for place in EMBEDDED.glob("*-*")}
+        )
+        raise ModelError(
+            f"pivot: there is no embedded translator from '{source}' to '{target}'; there are: {', '.join(pivots)} "
+            "(or name another translator)"
+        )
+    return unpacked(packed)
+
+
+def _filled(name: str, source: str, target: str) -> str:
+    fields = {field for _, field, _, _ in string.Formatter().parse(name) if field}
+    if fields != {"source", "target"}:
+        raise ModelError(
+            f"translator: '{name}' must hold {{source}} and {{target}}, since both directions are needed; or it is "
+            "one of embedded, marian, apertium"
+        )
+    return name.format(source=source, target=target)

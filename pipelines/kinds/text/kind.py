@@ -1,0 +1,175 @@
+"""Texts: everything that stages ask of this kind. Each function imports what it needs when it is called."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from leaven.generators.errors import InputError
+from leaven.generators.schema import Schema
+from leaven.pipelines.recipe import LEVELS, Candidate, Gate, Recipe
+from leaven.pipelines.task import Task
+
+
+def read(*args: Any, **options: Any) -> Any:
+    """Source -> Parquet of texts and labels; see `reader.read`."""
+    from leaven.pipelines.kinds.text import reader
+
+    return reader.read(*args, **options)
+
+
+def read_like(*args: Any, **options: Any) -> pd.DataFrame:
+    """Texts have no cells to be filled in."""
+    raise InputError("--like: is for tables; a text has no missing cells to fill in")
+
+
+def source_digest(path: Path) -> str:
+    """Digest of a source: of its file."""
+    from leaven.pipelines.stage import file_digest
+
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; expected a file")
+    return file_digest(path)
+
+
+def takes(path: Path) -> bool:
+    """Whether a source looks like labelled texts rather than a table."""
+    from leaven.pipelines.kinds.text.guess import looks_like_texts
+
+    return looks_like_texts(path)
+
+
+def guess_targets(path: Path) -> list[tuple[str, str]]:
+    """What may be the label of a source, likeliest first, with the reason."""
+    from leaven.pipelines.kinds.text.guess import guess_targets as guess
+
+    return guess(path)
+
+
+def guess_text(path: Path) -> str:
+    """The column of a source that holds the texts."""
+    from leaven.pipelines.kinds.text.guess import guess_text as guess
+
+    return guess(path)
+
+
+def layout(schema: Schema) -> Any:
+    """How a version keeps the rows: as they are."""
+    from leaven.pipelines.kinds.plain import Plain
+
+    return Plain()
+
+
+def compared_by(batch: pa.Table, schema: Schema) -> pa.Table:
+    """What tells rows apart when they are split: the text in the form in which texts are compared, whatever its
+    label."""
+    from leaven.generators.text.base import text_column
+    from leaven.pipelines.quality.texts.same import same
+
+    name = text_column(schema)
+    return pa.table({name: pa.array([same(text) for text in batch.column(name).to_pylist()], pa.string())})
+
+
+def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
+    """The generator that `auto` tries."""
+    return [Candidate(generator="back_translation")]
+
+
+def usual_levels(generator: str) -> tuple[Any, ...]:
+    """The levels of the label screen that `auto` tries."""
+    return LEVELS
+
+
+def usual_ratio(generator: str, schema: Schema, rows: int) -> float:
+    """Synthetic texts for each real one where the recipe names no amount."""
+    return 3.0 if rows <= 1_000 else 1.0
+
+
+def costs(schema: Schema, recipe: Recipe) -> Any:
+    """What parts of a run take; see `estimate.Costs`."""
+    from leaven.pipelines.kinds.text.costs import Costs
+
+    return Costs(LEAST_SEEDS)
+
+
+def features(schema: Schema, task: Task, reference: pd.DataFrame) -> Any:
+    """Texts as they are, or as points of a sentence encoder."""
+    from leaven.pipelines.kinds.text.features import Features
+
+    return Features(schema, task)
+
+
+def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu") -> list[Any]:
+    """The classifiers that measure lift."""
+    from leaven.pipelines.kinds.text.learners import learners as make
+
+    return make(task, list(names) if names is not None else None)
+
+
+GATES: dict[str, Gate] = {}  # besides those of every kind
+LEAST_SEEDS = 1  # of a random classifier in each fold
+COMPARED = "real"  # what a candidate's rows are added to while candidates are compared
+
+
+def classic_arms(
+    task: Task, schema: Schema, real: pd.DataFrame, extra: list[pd.DataFrame], seed: int, recipe: Recipe
+) -> list[Any]:
+    """The cheap ways that must be beaten, on real rows plus `extra` ones."""
+    from leaven.pipelines.kinds.text.classic import classic_arms as make
+
+    return make(task, schema, real, extra, seed)
+
+
+def screens(*args: Any, **options: Any) -> Any:
+    """The screens for synthetic texts, fitted on train; see `screens.make`."""
+    from leaven.pipelines.kinds.text.screens import make
+
+    return make(*args, **options)
+
+
+def fidelity(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
+    """How alike synthetic and real texts are; see `quality.texts.fidelity.measure`."""
+    from leaven.pipelines.quality.texts.fidelity import measure
+
+    return measure(schema, task, **rows)
+
+
+def diversity(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
+    """How much of the real texts' variety is there; see `quality.texts.diversity.measure`."""
+    from leaven.pipelines.quality.texts.diversity import measure
+
+    return measure(schema, task, **rows)
+
+
+def privacy(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
+    """What attacks learn of train texts; see `quality.texts.privacy.measure`."""
+    from leaven.pipelines.quality.texts.privacy import measure
+
+    return measure(schema, task, **rows)
+
+
+def panels(
+    schema: Schema,
+    task: Task,
+    recipe: Recipe,
+    *,
+    train: pd.DataFrame,
+    rejected: Sequence[Path],
+    fitted: Any,
+    **rows: Any,
+) -> dict[str, Any]:
+    """What the report shows of the texts; see `panels.panels`."""
+    from leaven.pipelines.fit import load
+    from leaven.pipelines.kinds.text.panels import panels as make
+
+    generator = load(Candidate(generator=fitted.result["generator"]), fitted, "text")
+    return make(schema, task, train=train, rejected=rejected, generator=generator, **rows)
+
+
+def load_frame(paths: Sequence[Path], schema: Schema) -> pd.DataFrame:
+    """Rows of Parquet files as a data frame."""
+    from leaven.generators.rows import Rows
+
+    return Rows(list(paths), schema).frame()

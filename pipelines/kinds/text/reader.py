@@ -1,0 +1,250 @@
+"""A file of labelled texts -> Parquet with two columns, the text and its label. What cannot be used is set aside."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from leaven.generators.contract import Progress, silent
+from leaven.generators.errors import InputError
+from leaven.generators.schema import Column, Schema
+from leaven.pipelines import target as targets
+from leaven.pipelines.kinds import ingested
+from leaven.pipelines.kinds.files.csv_file import open_csv
+from leaven.pipelines.kinds.files.jsonl_file import is_jsonl, open_jsonl
+from leaven.pipelines.kinds.files.parquet_file import is_parquet, open_parquet
+from leaven.pipelines.kinds.text.clean import Fault, clean
+from leaven.pipelines.kinds.text.language import languages
+from leaven.pipelines.recipe import Recipe, resolve
+from leaven.pipelines.recipe import Source as SourceRecipe
+from leaven.pipelines.recipe_errors import nearest
+from leaven.pipelines.row_digest import row_digests
+
+TEXT = "text"  # the text column's usual name
+SAMPLE = 500  # texts whose language is looked at
+MIXED = 0.1  # share of texts in another language that is worth a word
+_RESERVED = ("_generator", "_source_row", "_seed", "_reason", "_origin", "_row", "_column", "_value")
+
+
+@dataclass
+class _Written:
+    """What stands in a Parquet file, and what does not."""
+
+    rows: int = 0
+    digest: str = ""
+    labels: Counter[str] = field(default_factory=Counter)
+    faults: list[tuple[int, str, str | None, str]] = field(default_factory=list)
+    mended: int = 0  # texts with control characters
+    sample: list[str] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+
+
+def read(
+    recipe: Recipe,
+    folder: Path,
+    out: Path,
+    *,
+    keep: Mapping[str, Column] | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Read the recipe's texts into `out`: the column of texts and the target, other columns are left out.
+
+    Arguments, files and result are those of `ingest`.
+
+    Raises:
+        InputError: a structural fault of a source, or a recipe that does not fit it.
+    """
+    named = {"rows": ("source.path", recipe.source.path),
+             "validation": ("split.validation_path", recipe.split.validation_path),
+             "test": ("split.test_path", recipe.split.test_path)}  # fmt: skip
+    parts = {
+        part: open_texts(resolve(path, folder), recipe.source, field)
+        for part, (field, path) in named.items()
+        if path is not None
+    }
+    text = recipe.source.text or TEXT
+    for part, source in parts.items():
+        _check_names(source, text, recipe.task.target, named[part][0])
+    schema = Schema(
+        columns=(Column(name=text, type="text"), Column(name=recipe.task.target, type="category")),
+        target=recipe.task.target,
+    )
+    warnings = [note for source in parts.values() for note in source.notes]
+    unused = [name for name in parts["rows"].names if name not in schema]
+    if unused:
+        warnings.append(f"columns that are neither text nor label are not used: {', '.join(unused[:10])}")
+    missing = frozenset(recipe.source.missing)
+    written = {
+        part: _write(source, schema, missing, out / f"{part}.parquet", progress)
+        for part, source in parts.items()
+    }
+    for part, one in written.items():
+        _refuse_mostly_faulty(parts[part], one)
+    main = written["rows"]
+    task, told = targets.understand(recipe.task, schema[recipe.task.target], "classification", main.labels)
+    for part in written:
+        if part != "rows":
+            targets.same_labels(task, named[part][0], parts[part].path.name, written[part].labels)
+    rejected = _write_rejected(out / "rejected.parquet", parts, written)
+    spoken = languages(main.sample)
+    warnings += [*told, *_warnings(written, rejected, spoken)]
+    return ingested.finish(
+        out,
+        schema,
+        _profile(schema, main, spoken),
+        {part: one.digest for part, one in written.items()},
+        rows=main.rows,
+        rejected=rejected,
+        task=task,
+        warnings=warnings,
+    )
+
+
+def open_texts(path: Path, how: SourceRecipe, field: str) -> Any:
+    """Open a file of texts: CSV, JSON lines or Parquet.
+
+    Raises:
+        InputError: missing, a folder, empty, or none of these.
+    """
+    if not path.exists():
+        raise InputError(f"{field}: there is no file {path}")
+    if path.is_dir():
+        raise InputError(f"{field}: {path} is a folder; expected a CSV, JSON lines or Parquet file")
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path.name}: is empty; expected texts and labels")
+        if is_parquet(path):
+            return open_parquet(path, how.drop)
+    except OSError as error:
+        raise InputError(f"{field}: {path} cannot be read: {error.strerror or error}") from None
+    return open_jsonl(path) if is_jsonl(path) else open_csv(path, how.delimiter, how.encoding)
+
+
+def _check_names(source: Any, text: str, target: str, field: str) -> None:
+    if text == target:
+        raise InputError(f"task.target: '{target}' is the column of texts; expected the column of labels")
+    for asked, name in (("source.text", text), ("task.target", target)):
+        if name not in source.names:
+            place = asked if field == "source.path" else field
+            raise InputError(
+                f"{place}: {source.path.name} has no column '{name}'; {nearest(name, source.names)}"
+            )
+        if name in _RESERVED:
+            raise InputError(f"{asked}: the name '{name}' is kept for synthetic rows; rename the column")
+
+
+def _write(source: Any, schema: Schema, missing: frozenset[str], path: Path, progress: Progress) -> _Written:
+    """Write a source's usable rows, batch by batch."""
+    made, content = _Written(), hashlib.sha256()
+    with pq.ParquetWriter(path, schema.arrow(), compression="zstd", use_dictionary=[schema.target]) as writer:
+        start = 0
+        for batch in source.batches():
+            rows = list(_usable(batch, schema, missing, made, start))
+            start += batch.num_rows
+            if not rows:
+                continue
+            table = pa.Table.from_arrays([pa.array(column, pa.string()) for column in zip(*rows, strict=True)],
+                                         schema=schema.arrow())  # fmt: skip
+            writer.write_table(table)
+            content.update(row_digests(table).tobytes())
+            made.labels.update(label for _, label in rows)
+            made.lengths += [len(text) for text, _ in rows]
+            made.sample += [text for text, _ in rows[:: max(1, len(rows) // SAMPLE)]][
+                : SAMPLE - len(made.sample)
+            ]
+            made.rows += len(rows)
+            progress(float("nan"), f"{made.rows:,} texts")
+    made.digest = content.hexdigest()
+    return made
+
+
+def _usable(
+    batch: pa.Table, schema: Schema, missing: frozenset[str], made: _Written, start: int
+) -> Iterator[tuple[str, str]]:
+    """Text and label of each row that can be used; the others become faults."""
+    text, target = schema.names
+    columns = (batch.column(name).cast(pa.string()).to_pylist() for name in (text, target))
+    for number, (value, label) in enumerate(zip(*columns, strict=True), start):
+        if label is None or not label.strip() or label in missing:
+            made.faults.append((number, target, value and value[:200], "target is missing"))
+            continue
+        try:
+            usable, mended = clean(None if value in missing else value)
+        except Fault as fault:
+            made.faults.append((number, text, value and value[:200], str(fault)))
+            continue
+        made.mended += mended
+        yield usable, label.strip()
+
+
+def _refuse_mostly_faulty(source: Any, written: _Written) -> None:
+    """Where most rows cannot be used, the columns are others than were meant."""
+    total = written.rows + len(written.faults)
+    if not total:
+        raise InputError(f"{source.path.name}: has no rows; expected texts and labels")
+    if not written.rows or len(written.faults) > total / 2:
+        row, column, _, reason = written.faults[0]
+        raise InputError(
+            f"{source.path.name}: {len(written.faults):,} of {total:,} rows cannot be used; the first is "
+            f"{source.unit} {source.lines([row])[row]}, whose column '{column}' {reason}"
+        )
+
+
+def _write_rejected(path: Path, parts: Mapping[str, Any], written: Mapping[str, _Written]) -> int:
+    """Write what was set aside, with its line and the reason; return how many."""
+    rows = []
+    for part, one in written.items():
+        source = parts[part]
+        lines = source.lines([fault[0] for fault in one.faults])
+        where = "" if part == "rows" else f" (in {source.path.name})"
+        rows += [(lines[row], column, value, reason + where) for row, column, value, reason in one.faults]
+    ingested.write_rejected(path, rows)
+    return len(rows)
+
+
+def _warnings(
+    written: Mapping[str, _Written], rejected: int, spoken: Sequence[tuple[str, float]]
+) -> list[str]:
+    warnings = []
+    if rejected:
+        reasons = Counter(fault[3].split(";")[0] for one in written.values() for fault in one.faults)
+        told = "; ".join(f"{count:,}: {reason}" for reason, count in reasons.most_common(3))
+        warnings.append(f"{rejected:,} rows cannot be used and were set aside (rejected.parquet): {told}")
+    mended = sum(one.mended for one in written.values())
+    if mended:
+        warnings.append(f"{mended:,} texts held control characters, which were taken out")
+    if len(spoken) > 1 and spoken[0][1] < 1 - MIXED:
+        told = ", ".join(f"{code} {share:.0%}" for code, share in spoken[:4])
+        warnings.append(f"texts are in several languages ({told}): a translator knows one")
+    return warnings
+
+
+def _profile(schema: Schema, main: _Written, spoken: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """What people see of the texts."""
+    ranked = sorted(main.lengths)
+    note = f"{ranked[0]} to {ranked[-1]} characters, half of them up to {ranked[len(ranked) // 2]}"
+    if spoken:
+        note += f"; language {spoken[0][0]}"
+    labels = [{"value": value, "count": count} for value, count in main.labels.most_common()]
+    text, target = schema.names
+    shared = {"missing": 0, "distinct_exact": True}
+    return {
+        "rows": main.rows,
+        "columns": [
+            {"name": text, "type": "text", "target": False, "distinct": main.rows, "note": note, **shared},
+            {
+                "name": target,
+                "type": "category",
+                "target": True,
+                "distinct": len(labels),
+                "note": "",
+                "top": labels,
+                **shared,
+            },
+        ],
+    }

@@ -1,0 +1,249 @@
+"""The screens for synthetic texts. Each says why a text must go, or lets it pass.
+
+A screen is an object with `name` and `reasons(frame)`: an object array (rows,) that is empty text for rows that
+pass and otherwise a short text, always the same for the same fault, because reports count them. Screens see
+train rows only. A frame with `_source_row` is an editor's: its texts are compared with those they started from.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from leaven.generators.contract import SOURCE
+from leaven.generators.rows import Rows
+from leaven.generators.schema import Schema
+from leaven.generators.seeds import derive
+from leaven.generators.text.base import text_column
+from leaven.generators.text.encoder import encode
+from leaven.pipelines.kinds.agreement import LabelAgreement, Level
+from leaven.pipelines.kinds.ensemble import Ensemble
+from leaven.pipelines.kinds.text import facts
+from leaven.pipelines.kinds.text.features import Features
+from leaven.pipelines.kinds.text.language import language, languages
+from leaven.pipelines.kinds.text.learners import points_model, words_model
+from leaven.pipelines.quality.texts.near import NearTexts
+from leaven.pipelines.quality.texts.same import same_keys
+from leaven.pipelines.recipe import Recipe
+from leaven.pipelines.task import Task
+
+LEARNED = 20_000  # train texts that the label screen learns from
+COMPARED = 100_000  # train texts that near copies are looked for among
+OTHER = 0.99  # probability from which a text counts as one in another language
+
+
+class Screen(Protocol):
+    """What every screen is."""
+
+    name: str
+
+    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
+        """Why each row must go, object (rows,); empty text where it may stay."""
+
+
+def make(
+    schema: Schema, task: Task, recipe: Recipe, *, train: Sequence[Path], seed: int, threads: int
+) -> list[Screen]:
+    """The screens that the recipe leaves on, fitted on train, the cheap ones first.
+
+    The label screen stands at the first of the recipe's levels; `at` gives it at another one.
+    """
+    rows, asked = Rows(list(train), schema), recipe.screen
+    column = text_column(schema)
+
+    @functools.cache
+    def known() -> pd.DataFrame:
+        return rows.frame()
+
+    @functools.cache
+    def texts() -> list[str]:
+        return [str(text) for text in known()[column]]
+
+    def ensemble() -> Ensemble:
+        learned = rows.frame(LEARNED, seed=derive(seed, "label_agreement"))
+        seeds = {"seed": derive(seed, "label_agreement"), "threads": threads}
+        return Ensemble(Features(schema, task), task, learned, ("points", "texts"), _member, **seeds)
+
+    screens: list[Screen] = [Empty(column, texts)]
+    if asked.length:
+        screens.append(Length(column, texts))
+    if asked.copies:
+        screens.append(Copies(column, texts))
+    if asked.entities:
+        screens.append(Entities(column, texts))
+    if asked.language:
+        screens.append(Language(column, texts))
+    if asked.near_copies is not False:
+        screens.append(NearCopies(column, texts))
+    if asked.duplicates:
+        screens.append(Duplicates(column))
+    if asked.meaning is not False:
+        screens.append(Meaning(column, texts, asked.meaning))
+    if [one.label_agreement for one in asked.levels()] != [False]:
+        screens.append(LabelAgreement(task, ensemble, asked.level))
+    return screens
+
+
+def _member(kind: int, task: Task, width: int, seed: int, threads: int) -> object:
+    return (points_model, words_model)[kind]()
+
+
+def _all_or_nothing(keep: np.ndarray, reason: str) -> np.ndarray:
+    return np.where(keep, "", reason).astype(object)
+
+
+class _ByText:
+    """A screen that looks at each text, and at the one that it started from where there is one."""
+
+    name: str
+
+    def __init__(self, column: str, train: Callable[[], list[str]]):
+        self._column, self._train = column, train
+
+    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
+        sources = self._sources(frame)
+        texts = ["" if text is None else str(text) for text in frame[self._column]]
+        found = [self._reason(text, source) for text, source in zip(texts, sources, strict=True)]
+        return np.array(found, dtype=object)
+
+    def _sources(self, frame: pd.DataFrame) -> list[str | None]:
+        """The train text that each row started from; None for a sampler's rows."""
+        if SOURCE not in frame or not frame[SOURCE].notna().any():
+            return [None] * len(frame)
+        train = self._train()
+        return [None if pd.isna(row) else train[int(row)] for row in frame[SOURCE]]
+
+    def _reason(self, text: str, source: str | None) -> str:
+        raise NotImplementedError
+
+
+class Empty(_ByText):
+    """No text at all: a generator could make none."""
+
+    name = "empty"
+
+    def _reason(self, text: str, source: str | None) -> str:
+        return "" if text.strip() else f"{self.name}: no text was made"
+
+
+class Length(_ByText):
+    """Much shorter or longer than its source, or than any train text; the same words again and again."""
+
+    name = "length"
+
+    @functools.cached_property
+    def _bounds(self) -> tuple[float, float]:
+        lengths = [len(text) for text in self._train()]
+        return (min(lengths) / facts.TIMES, max(lengths) * facts.TIMES) if lengths else (0, np.inf)
+
+    def _reason(self, text: str, source: str | None) -> str:
+        if source is None:
+            low, high = self._bounds
+            fault = "length" if not low <= len(text) <= high else facts.repeated(text, "")
+        else:
+            fault = facts.lengthened(text, source) or facts.repeated(text, source)
+        return fault and (self.name if fault == "length" else f"{self.name}: {fault}")
+
+
+class Copies(_ByText):
+    """Texts that say word for word what a train text says."""
+
+    name = "copy"
+
+    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
+        texts = ["" if text is None else str(text) for text in frame[self._column]]
+        return _all_or_nothing(~np.isin(same_keys(texts), self._keys), self.name)
+
+    @functools.cached_property
+    def _keys(self) -> np.ndarray:
+        return np.unique(same_keys(self._train()))
+
+
+class Entities(_ByText):
+    """Numbers, addresses, code and names that its source has not, or that it lost."""
+
+    name = "entities"
+
+    def _reason(self, text: str, source: str | None) -> str:
+        fault = "" if source is None else facts.changed(text, source)
+        return fault and f"{self.name}: {fault}"
+
+
+class Language(_ByText):
+    """Surely in another language than train."""
+
+    name = "language"
+
+    @functools.cached_property
+    def _spoken(self) -> set[str]:
+        return {code for code, share in languages(self._train()[:2_000]) if share >= 0.05}
+
+    def _reason(self, text: str, source: str | None) -> str:
+        if not self._spoken:
+            return ""
+        found = language(text, OTHER)
+        return "" if found is None or found in self._spoken else self.name
+
+
+class NearCopies(_ByText):
+    """A sampler's texts that share nearly all of their shingles with a train text."""
+
+    name = "near_copy"
+
+    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
+        texts = ["" if text is None else str(text) for text in frame[self._column]]
+        return _all_or_nothing(np.array([not self._near.has(text) for text in texts], dtype=bool), self.name)
+
+    @functools.cached_property
+    def _near(self) -> NearTexts:
+        near = NearTexts()
+        for text in self._train()[:COMPARED]:
+            near.add(text)
+        return near
+
+
+class Duplicates:
+    """Texts nearly equal to one that was judged before, by this object. `at` starts anew."""
+
+    name = "duplicate"
+
+    def __init__(self, column: str):
+        self._column, self._seen = column, NearTexts()
+
+    def at(self, level: Level) -> "Duplicates":
+        """The same screen for texts that are judged once more, at another level: nothing has been seen."""
+        return Duplicates(self._column)
+
+    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
+        keep = [self._seen.add_new("" if text is None else str(text)) for text in frame[self._column]]
+        return _all_or_nothing(np.array(keep, dtype=bool), self.name)
+
+
+class Meaning(_ByText):
+    """An editor's texts that say something else than their source, by a sentence encoder, or the same in the same
+    words."""
+
+    name = "meaning"
+
+    def __init__(self, column: str, train: Callable[[], list[str]], least: float):
+        super().__init__(column, train)
+        self._least = least
+
+    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
+        sources = self._sources(frame)
+        found = np.full(len(frame), "", dtype=object)
+        rows = [row for row, source in enumerate(sources) if source is not None]
+        if not rows:
+            return found
+        texts = ["" if text is None else str(text) for text in frame[self._column]]
+        ours, theirs = encode([texts[row] for row in rows]), encode([str(sources[row]) for row in rows])
+        alike = (ours * theirs).sum(axis=1)
+        for row, cosine in zip(rows, alike, strict=True):
+            if cosine < self._least:
+                found[row] = self.name
+            elif facts.hardly_changed(texts[row], str(sources[row])):
+                found[row] = "novelty"
+        return found
