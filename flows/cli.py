@@ -91,7 +91,9 @@ def demo(
 
 @app.command()
 def init(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV or Parquet file.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A file of rows or texts, or a folder of images.")
+    ],
     target: Annotated[str | None, typer.Option(metavar="COL", help="The label column.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="PATH", help="The recipe; DATA's name with .yaml when left out.")
@@ -298,6 +300,52 @@ def path(reference: Reference, store: StorePlace = DEFAULT_STORE, json: Json = F
         tables.print_json({"version": str(version), "path": str(version.path)})
     else:
         print(version.path)
+
+
+@app.command("train-translator")
+def train_translator(
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PAIRS", help="Text, .gz or not: a sentence, a tab, its translation in each line."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The model's folder, which is made.")],
+    source: Annotated[str, typer.Option("--from", metavar="LANG", help="Language to translate from: en.")],
+    target: Annotated[str, typer.Option("--to", metavar="LANG", help="Language to translate into: fr.")],
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="The second sentence of a line is the source.")
+    ] = False,
+    budget: Annotated[str, typer.Option(metavar="TIME", help="It ends at its best state by then.")] = "1h",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the pairs, if the time lasts.")] = 20,
+    evaluate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Sets to be scored: name, sentence, translation in each line."),
+    ] = None,
+    credit: Annotated[str, typer.Option(help="Who made the pairs, under which licence: for the card.")] = "",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=256)] = 2,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a small translator for back-translation.
+
+    From pairs of sentences; both directions take a training each. A killed training goes on when it is run again.
+    """
+    from leaven.flows import starting
+
+    options = {"source": source, "target": target, "reverse": reverse, "epochs": epochs, "credit": credit}
+    facts = starting.train_translator(
+        pairs, out, budget, evaluate, _errors(), verbose, seed=seed, threads=threads, device=device, **options
+    )
+    if json:
+        return tables.print_json(facts)
+    for name, of in facts["scores"].items():
+        tables.plain(
+            _console(), f"{name}: BLEU {of['bleu']}, chrF {of['chrf']} ({of['sentences']:,} sentences)"
+        )
+    tables.plain(_console(), f"{out} is made: {facts['steps']:,} steps in {facts['seconds']:,} s")
 
 
 @app.command()

@@ -6,7 +6,7 @@ Nothing here imports Prefect or torch before all that can be refused has been.
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leaven.flows import tables
 from leaven.generators.errors import InputError, StoreError
@@ -96,6 +96,49 @@ def store_of(recipe: "Recipe", folder: Path, store: str | None) -> "Store":
     from leaven.pipelines.store import Store
 
     return Store(store or (recipe.store if "://" in recipe.store else resolve(recipe.store, folder)))
+
+
+def train_translator(
+    pairs: Path,
+    out: Path,
+    budget: str,
+    evaluate: Path | None,
+    console: "Console | None",
+    verbose: bool,
+    *,
+    device: str,
+    **options: Any,
+) -> dict[str, Any]:
+    """`leaven train-translator`: run its flow in this process, with progress on `console`.
+
+    Raises:
+        InputError: what is wrong, in one line, before Prefect starts.
+    """
+    from leaven.flows import prefect_setup, progress
+    from leaven.pipelines.recipe import seconds
+    from leaven.pipelines.run import resolve_device
+
+    for option, path in (("PAIRS", pairs), ("--evaluate", evaluate)):
+        if path is not None and not path.is_file():
+            raise InputError(f"{option}: there is no file {path}")
+    if out.exists():
+        raise InputError(f"--out: {out} exists; expected the name of a new folder")
+    try:
+        limit = float(seconds(budget))
+    except ValueError:
+        raise InputError(f"--budget: found '{budget}'; expected a time such as 30m or 2h") from None
+    device = resolve_device(device)
+    with progress.display(console):
+        with progress.stage("start Prefect"):
+            server = prefect_setup.api(verbose)
+            from leaven.flows.train_translator import train_translator as flow
+
+            if server is not None:
+                server.wait()
+        sets = str(evaluate.resolve()) if evaluate else None
+        return flow(
+            str(pairs.resolve()), str(out.resolve()), seconds=limit, evaluate=sets, device=device, **options
+        )
 
 
 def run(

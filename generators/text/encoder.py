@@ -45,16 +45,12 @@ def folder() -> Path:
 @functools.cache
 def _loaded() -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
+
+    from leaven.generators.text.quiet import quiet
 
     place = folder()
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with quiet():
         return AutoTokenizer.from_pretrained(place), AutoModel.from_pretrained(place).eval()
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 _kept: dict[str, np.ndarray] = {}

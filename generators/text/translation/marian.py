@@ -8,19 +8,20 @@ import functools
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from leaven.generators.errors import ModelError
 from leaven.generators.text.calls import cache_folder
+from leaven.generators.text.quiet import quiet
 from leaven.generators.text.translation.contract import Translator
 from leaven.generators.text.translation.student import WORDS_FILE
 
 LONGEST = 256  # pieces of a translation
 PIECES = 4_096  # of a batch
 NEEDED = ("config.json", "source.spm", "target.spm", "vocab.json")
+_OUTSIDE = ("</s>", "<pad>")
 _DIGESTED = (*NEEDED, "model.safetensors", "model.int8.safetensors", "pytorch_model.bin", WORDS_FILE)
 
 
@@ -41,7 +42,15 @@ class Vocabulary:
 
     def text(self, pieces: Sequence[str]) -> str:
         """The sentence that pieces make."""
-        return str(self._target.decode([piece for piece in pieces if piece not in ("</s>", "<pad>")])).strip()
+        return str(self._target.decode([piece for piece in pieces if piece not in _OUTSIDE])).strip()
+
+    def text_of(self, numbers: Sequence[int]) -> str:
+        """The sentence that numbers of pieces make."""
+        return self.text([self._pieces[number] for number in numbers])
+
+    @functools.cached_property
+    def _pieces(self) -> dict[int, str]:
+        return {number: piece for piece, number in self.numbers.items()}
 
 
 class Marian(Translator):
@@ -53,13 +62,11 @@ class Marian(Translator):
 
     def __init__(self, folder: Path, source: str, target: str, *, device: str = "cpu", threads: int = 2):
         self.source, self.target = source, target
-        self.folder, self.device, self.threads = _checked(folder), device, threads
+        self.folder, self.device, self.threads = checked(folder), device, threads
         self.compute = "float16" if device.startswith("cuda") else "int8"
         self._model_digest = folder_digest(self.folder)
         self.digest = f"{self._model_digest}-{self.compute}"
-        words = self.folder / WORDS_FILE
-        if words.exists():
-            self.known = frozenset(words.read_text(encoding="utf-8").split())
+        self.known = known_words(self.folder)
         self.learned_marks = "<x1>" in self._vocabulary.numbers
 
     @functools.cached_property
@@ -109,8 +116,7 @@ def converted(folder: Path, digest: str, compute: str) -> Path:
     making = kept.with_name(f"{kept.name}.{os.getpid()}")
     making.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             TransformersConverter(str(folder)).convert(str(making), quantization=compute, force=True)
         if not kept.exists():
             making.rename(kept)
@@ -143,6 +149,12 @@ def found(name: str) -> Path:
         ) from None
 
 
+def known_words(folder: Path) -> frozenset[str] | None:
+    """The words that a model has learned, where that is written beside it."""
+    words = folder / WORDS_FILE
+    return frozenset(words.read_text(encoding="utf-8").split()) if words.exists() else None
+
+
 def folder_digest(folder: Path) -> str:
     """Digest of a model's files."""
     import hashlib
@@ -155,7 +167,12 @@ def folder_digest(folder: Path) -> str:
     return content.hexdigest()[:24]
 
 
-def _checked(folder: Path) -> Path:
+def checked(folder: Path) -> Path:
+    """The folder, if a Marian model is in it.
+
+    Raises:
+        ModelError: a file is missing, or the model is another one.
+    """
     for name in NEEDED:
         if not (folder / name).is_file():
             raise ModelError(f"translator: {folder} has no {name}; expected a folder with a Marian model")
