@@ -118,6 +118,11 @@ CATALOG: dict[str, Entry] = {  # a name that stands for another kind already is 
         "leaven.generators.text.back_translation:BackTranslation",
         "train texts translated into another language and back, by Leaven's own small models or yours",
     ),
+    "paraphrase": Entry(
+        "text",
+        "leaven.generators.text.paraphrase:Paraphrase",
+        "train texts in other words, by a language model that you name: local, or behind an endpoint",
+    ),
     "edits": Entry(
         "text",
         "leaven.generators.text.edits:Edits",

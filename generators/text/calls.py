@@ -74,7 +74,7 @@ class Calls:
         batch: int,
     ) -> Iterator[dict[bytes, Any]]:
         """The answers to `items`, asked for where they are not kept, batch by batch; each batch is kept once it is
-        there."""
+        there. What has no answer, None, is asked again another time."""
         keys = {key_of(item): item for item in items}
         kept = self.kept(list(keys))
         yield kept
@@ -82,5 +82,5 @@ class Calls:
         for start in range(0, len(missing), batch):
             part = missing[start : start + batch]
             answers = dict(zip(part, ask([keys[one] for one in part]), strict=True))
-            self.keep(answers)
+            self.keep({one: answer for one, answer in answers.items() if answer is not None})
             yield answers

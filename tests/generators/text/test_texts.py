@@ -1,4 +1,4 @@
-"""Texts through a translator that the test makes: nothing cut short, a bad sentence fails alone, nothing asked twice."""
+"""Texts through a translator that the test makes: nothing is cut short or asked twice, a bad sentence fails alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
