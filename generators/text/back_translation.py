@@ -78,7 +78,7 @@ class BackTranslation(TextGenerator):
         )  # fmt: skip
 
     def _notes(self, report: Report) -> list[str]:
-        notes = [f"{report.asked:,} sentences were translated, {report.kept:,} of them known from before"]
+        notes = [f"{report.asked:,} translations were needed, {report.kept:,} of them known from before"]
         lost = sum(not ways for ways in self._ways.values())
         if lost:
             told = ", ".join(f"{fault} {count:,}" for fault, count in sorted(report.faults.items()))

@@ -12,6 +12,7 @@ _WORDS_FOR_NUMBERS = "zero one two three four five six seven eight nine ten elev
 _NUMBERS = {word: str(number) for number, word in enumerate(_WORDS_FOR_NUMBERS.split(" "))}
 _DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
 _WORDS = re.compile(r"[a-z]+")
+_TOKENS = re.compile(r"\w+")
 
 
 def lengthened(text: str, source: str) -> str:
@@ -48,7 +49,8 @@ def _numbers(text: str, other: str) -> set[str]:
 
 
 def hardly_changed(text: str, source: str) -> bool:
-    """Whether a text is its source but for a few letters."""
+    """Whether a text is its source but for a few letters, capitals or punctuation."""
     from rapidfuzz.fuzz import ratio
 
-    return ratio(plain(text).casefold(), plain(source).casefold()) >= 100 * SAME
+    ours, theirs = (" ".join(_TOKENS.findall(plain(one).casefold())) for one in (text, source))
+    return ratio(ours, theirs) >= 100 * SAME
