@@ -3,7 +3,7 @@
     python benchmarks/text_screens.py --data ../shared/data [--per-class 50] [--seed 0]
 
 Good rows are what people wrote: two English sentences to which Tatoeba gives the same translation, one as the source
-and the other as an editor's row. Faults are planted into them (a number or name changed, the source again, garbage), and
+and the other as an editor's row. Faults are planted into them (a number or name changed, the source again, noise), and
 real rows of another class into those of TREC and banking77. Every fault is counted under the screen that caught it.
 """
 

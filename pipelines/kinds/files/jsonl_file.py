@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from leaven.generators.errors import InputError
 
 _BATCH = 20_000  # rows
 _LOOKED_AT = 1_000  # lines whose names make the columns
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LONGEST = 50_000_000  # bytes of a line
 
 
@@ -115,7 +117,7 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 def _text(value: Any) -> str | None:
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair is no character
+        return _SURROGATE.sub("\ufffd", value)  # half of a pair is no character
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
