@@ -7,19 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lift.stages import commit, stages_alone
+from lift.stages import chosen, commit, stages_alone, told
 
 from images.cells import Cell, draw
 from leaven.flows.trials import Trials
-from leaven.flows.workers import Workers
 from leaven.generators.contract import silent
 from leaven.pipelines.assess import first, score
-from leaven.pipelines.choose import Tried, choose
-from leaven.pipelines.ingest import ingest
 from leaven.pipelines.quality.utility import Arm
 from leaven.pipelines.recipe import Recipe
-from leaven.pipelines.run import Run
-from leaven.pipelines.split import split
 
 
 @dataclass(frozen=True)
@@ -58,13 +53,7 @@ def measure(asked: Asked, cell: Cell, seed: int) -> dict[str, Any]:
                 **asked.recipe,
             }
         )
-        source = ingest(recipe, folder, folder / "work")
-        run = Run.start(recipe, folder / "work", source, time.time())
-        parts = split(recipe, source, run.work)
-        tried = [Tried(candidate) for candidate in run.candidates(parts.result["rows"]["train"])]
-        trials = Trials(run, Workers(1, threads=1), parts, tried)
-        trials.in_folds()
-        choice = choose(run, trials.baselines, trials.tried)
+        trials, choice = chosen(recipe, folder)
         found = _arms(asked, trials, choice)
     own = found.get("classic_augmented") if choice.chosen is not None else None
     found["leaven"] = found["classic"] if own is None else own
@@ -73,20 +62,12 @@ def measure(asked: Asked, cell: Cell, seed: int) -> dict[str, Any]:
         "seed": seed,
         "commit": commit(),
         "settings": asked.settings,
-        "metric": run.task.metric,
+        "metric": trials.run.task.metric,
         "rows": {"real": len(x), "test": len(test_x)},
         "arms": found,
         "classic": choice.classic,
         "chosen": choice.chosen.candidate.label if choice.chosen else None,
-        "trials": [
-            {
-                "label": f"{trial.candidate.label} {trial.plan.label}",
-                "gain": trial.gain,
-                "folds": trial.folds,
-                "reason": trial.reason,
-            }
-            for trial in choice.trials
-        ],
+        "trials": told(choice),
         "notes": trials.notes,
         "seconds": {"all": time.monotonic() - begun, **trials.all_seconds()},
     }

@@ -3,11 +3,19 @@
 import contextlib
 import functools
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from leaven.flows.trials import Trials
+from leaven.flows.workers import Workers
 from leaven.pipelines import kinds, stage
+from leaven.pipelines.choose import Choice, Tried, choose
+from leaven.pipelines.ingest import ingest
+from leaven.pipelines.recipe import Recipe
+from leaven.pipelines.run import Run
+from leaven.pipelines.split import split
 
 
 @contextlib.contextmanager
@@ -19,11 +27,11 @@ def stages_alone() -> Iterator[None]:
         return self.function(*args, **options)
 
     quicker_forests()
-    with (
-        _replaced(Stage, "__call__", call),
-        _replaced_in_kind("fidelity", {}),
-        _replaced_in_kind("diversity", {}),
-    ):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_replaced(Stage, "__call__", call))
+        for kind in ("table", "text"):
+            for quality in ("fidelity", "diversity"):
+                stack.enter_context(_replaced_in_kind(quality, {}, kind))
         yield
 
 
@@ -43,8 +51,33 @@ def without_classics() -> contextlib.AbstractContextManager[None]:
     return _replaced_in_kind("classic_arms", [])
 
 
-def _replaced_in_kind(name: str, result: Any) -> contextlib.AbstractContextManager[None]:
-    return _replaced(kinds.get("table"), name, lambda *args, **options: result)
+def _replaced_in_kind(name: str, result: Any, kind: str = "table") -> contextlib.AbstractContextManager[None]:
+    return _replaced(kinds.get(kind), name, lambda *args, **options: result)
+
+
+def chosen(recipe: Recipe, folder: Path) -> tuple[Trials, Choice]:
+    """What the recipe chooses on its rows, as the pipeline does it; its paths count from `folder`."""
+    source = ingest(recipe, folder, folder / "work")
+    run = Run.start(recipe, folder / "work", source, time.time())
+    parts = split(recipe, source, run.work)
+    tried = [Tried(candidate) for candidate in run.candidates(parts.result["rows"]["train"])]
+    trials = Trials(run, Workers(1, threads=1), parts, tried)
+    trials.in_folds()
+    return trials, choose(run, trials.baselines, trials.tried)
+
+
+def told(choice: Choice) -> list[dict[str, Any]]:
+    """The trials of a choice, for a record."""
+    return [
+        {
+            "label": f"{trial.candidate.label} {trial.plan.label}",
+            "screen": trial.screen.label_agreement if trial.screen else None,
+            "gain": trial.gain,
+            "folds": trial.folds,
+            "reason": trial.reason,
+        }
+        for trial in choice.trials
+    ]
 
 
 @contextlib.contextmanager

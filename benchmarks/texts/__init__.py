@@ -1,0 +1,1 @@
+"""Cells and measurements of the text benchmarks."""
