@@ -69,6 +69,7 @@ class BackTranslation(TextGenerator):
         for sentence, found in pivots.items():
             self._ways[sentence] = _ranked(sentence, [returned[pivot] for pivot in found])
         self._through = {sentence: found[0] for sentence, found in pivots.items() if found}
+        progress(1.0, f"{self.name}: {report.kept:,} of {report.asked:,} translations were known from before")
         return Fit(notes=self._notes(report))
 
     def _translators(self) -> Any:
@@ -78,12 +79,15 @@ class BackTranslation(TextGenerator):
         )  # fmt: skip
 
     def _notes(self, report: Report) -> list[str]:
-        notes = [f"{report.asked:,} translations were needed, {report.kept:,} of them known from before"]
+        """What a reader must know, which is the same however much was known from before."""
         lost = sum(not ways for ways in self._ways.values())
-        if lost:
-            told = ", ".join(f"{fault} {count:,}" for fault, count in sorted(report.faults.items()))
-            notes.append(f"{lost:,} sentences have no translation there and back that can be used ({told})")
-        return notes
+        if not lost:
+            return []
+        told = ", ".join(f"{fault} {count:,}" for fault, count in sorted(report.faults.items()))
+        return [
+            f"{lost:,} of {len(self._ways):,} sentences have no other way there and back"
+            + (f" ({told})" if told else "")
+        ]
 
     def _sentences(self, text: str) -> list[str]:
         return split(plain(text), self.parameters.language)

@@ -18,6 +18,7 @@ import numpy as np
 from leaven.generators.contract import Budget, Fit, Progress, silent
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive
+from leaven.generators.text.quiet import quiet
 from leaven.generators.text.translation.masks import PLACEHOLDERS
 from leaven.generators.text.translation.pairs import Changed, Pair, Pairs, known_words
 from leaven.generators.training import Plan, train
@@ -60,7 +61,8 @@ class Student:
             folder: existing and empty.
             source, target: languages, as two letters.
         """
-        self.model.save_pretrained(folder)
+        with quiet():
+            self.model.save_pretrained(folder)
         for name in ("source.spm", "target.spm"):
             (folder / name).write_bytes(self.pieces)
         (folder / "vocab.json").write_text(json.dumps(vocabulary(self.pieces), ensure_ascii=False, indent=0))

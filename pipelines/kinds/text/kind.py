@@ -169,7 +169,14 @@ def panels(
 
 
 def load_frame(paths: Sequence[Path], schema: Schema) -> pd.DataFrame:
-    """Rows of Parquet files as a data frame."""
+    """Rows of Parquet files as a data frame; with the train texts that an editor's started from, where all say so."""
+    import pyarrow.parquet as pq
+
+    from leaven.generators.contract import SOURCE
     from leaven.generators.rows import Rows
 
-    return Rows(list(paths), schema).frame()
+    frame = Rows(list(paths), schema).frame()
+    if paths and all(SOURCE in pq.read_schema(path).names for path in paths):
+        sources = [pq.read_table(path, columns=[SOURCE]).column(0).to_pandas() for path in paths]
+        frame[SOURCE] = pd.concat(sources, ignore_index=True).astype("Int64")
+    return frame

@@ -81,7 +81,7 @@ def _pairs(
     ours, theirs = texts_of(schema, synthetic), texts_of(schema, train)
     points, real = encode(ours), encode(theirs)
     if SOURCE in synthetic and synthetic[SOURCE].notna().all():
-        sources = synthetic[SOURCE].to_numpy(int)
+        sources = synthetic[SOURCE].astype(int).to_numpy()
     else:
         sources = nearest(points, real, 1)[1][:, 0]
     cosines = (points * real[sources]).sum(axis=1)

@@ -27,13 +27,13 @@ def compare(arms: Arms, task: Task) -> dict[str, dict[str, Any]]:
             bad,
             better="higher",
             what=f"share of train {noun}s that lie in the neighbourhood (the {NEIGHBOURS} nearest) of some synthetic "
-            f"image, in the features of {seen} ({COLLAPSED})",
+            f"{noun}, in the features of {seen} ({COLLAPSED})",
         ),
         "coverage": arms.between(
             lambda rows: balls.coverage(arms.scaled(rows)),
             bad,
             better="higher",
-            what="share of train {noun}s that have a synthetic {noun} among their nearest, in the features of "
+            what=f"share of train {noun}s that have a synthetic {noun} among their nearest, in the features of "
             f"{seen} ({COLLAPSED})",
         ),
         "distinct_rows": arms.between(
@@ -49,14 +49,14 @@ def compare(arms: Arms, task: Task) -> dict[str, dict[str, Any]]:
             within.spread,
             bad,
             better="higher",
-            what="spread of the {noun}s of one class against train's, mean over classes; 1: as much, in the features "
+            what=f"spread of the {noun}s of one class against train's, mean over classes; 1: as much, in the features "
             f"of {seen} ({COLLAPSED})",
         )
         results["class_spacing"] = arms.between(
             within.spacing,
             bad,
             better="higher",
-            what="distance from one {noun} to the nearest other one of its class against train's, mean over classes; "
+            what=f"distance from one {noun} to the nearest other one of its class against train's, mean over classes; "
             f"1: as much, low where {noun}s repeat with small changes, in the features of {seen} ({COLLAPSED})",
         )
     return results
@@ -92,7 +92,7 @@ class Within:
         return float(np.mean([_spread(self._of(rows, label)) / self._spread[label] for label in self.rows]))
 
     def spacing(self, rows: Points) -> float:
-        """Mean distance to the nearest other image against train's, mean over classes."""
+        """Mean distance to the nearest other row against train's, mean over classes."""
         return float(np.mean([_spacing(self._of(rows, label)) / self._spacing[label] for label in self.rows]))
 
     def _of(self, rows: Points, label: str) -> np.ndarray:

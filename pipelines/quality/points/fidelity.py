@@ -30,7 +30,7 @@ def compare(arms: Arms, task: Task) -> dict[str, dict[str, Any]]:
             bad,
             better="higher",
             what=f"share of synthetic {noun}s that lie in the neighbourhood (the {NEIGHBOURS} nearest) of some train "
-            f"image, in the features of {seen} ({arms.bad_told})",
+            f"{noun}, in the features of {seen} ({arms.bad_told})",
         ),
         "density": arms.between(
             lambda rows: balls.density(arms.scaled(rows)),
@@ -109,7 +109,7 @@ def _class_frechet(arms: Arms, task: Task) -> dict[str, dict[str, Any]]:
 
 
 class Vote:
-    """What label the nearest train {noun}s have."""
+    """What label the nearest train rows have."""
 
     def __init__(self, arms: Arms):
         from sklearn.neighbors import KNeighborsClassifier

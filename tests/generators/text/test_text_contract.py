@@ -125,8 +125,7 @@ def test_a_rerun_translates_nothing_again(tmp_path: Path, monkeypatch: pytest.Mo
     _, second = fitted("back_translation", tmp_path)
     assert asked == 24
     assert len(there.asked) == asked
-    assert first.notes[0] == "48 translations were needed, 0 of them known from before"
-    assert second.notes[0] == "48 translations were needed, 48 of them known from before"
+    assert first == second  # reports do not depend on what was kept
 
 
 def test_back_translation_brings_synonyms(tmp_path: Path) -> None:
