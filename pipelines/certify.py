@@ -10,6 +10,7 @@ from leaven.pipelines import stage
 from leaven.pipelines.assess import first, measure, score, settings
 from leaven.pipelines.choose import Choice
 from leaven.pipelines.run import Run
+from leaven.pipelines.sample import with_sources
 from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made
 
@@ -81,7 +82,9 @@ def certify(
         if made is not None:
             quality = measure(run, rows, made, held_out, role=role, max_rows=QUALITY_ROWS)
         if made is not None and made.rows_kept:
-            seen = Rows(made.kept, run.schema).frame(max_rows=PANEL_ROWS, seed=run.seed("panels"))
+            seen = Rows(made.kept, with_sources(run.schema)).frame(
+                max_rows=PANEL_ROWS, seed=run.seed("panels")
+            )
             panels = run.kind.panels(
                 run.schema,
                 run.task,

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from leaven.generators.contract import SOURCE, Generator
 from leaven.generators.rows import to_arrow
+from leaven.generators.schema import Column, Schema
 from leaven.generators.seeds import derive
 from leaven.pipelines import stage
 from leaven.pipelines.amounts import Plan, Shard
@@ -46,6 +47,12 @@ def sample(run: Run, candidate: Candidate, model: Record, plan: Plan, shard: Sha
     }
     name = f"sample-{part}-{candidate.generator}-{shard.index:05d}"
     return stage.run(run.work, name, inputs={"model": model.digest}, config=config, make=make)
+
+
+def with_sources(schema: Schema) -> Schema:
+    """The columns with the train row that an editor started from, which all synthetic rows have."""
+    source = Column(name=SOURCE, type="integer", nullable=True)
+    return Schema(columns=(*schema.columns, source), target=schema.target)
 
 
 def marked(table: pa.Table, generator: str, seed: int, sources: Any = None) -> pa.Table:

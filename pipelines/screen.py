@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaven.generators.contract import SOURCE, Progress, silent
+from leaven.generators.contract import Progress, silent
 from leaven.generators.rows import to_frame
 from leaven.generators.schema import Schema
 from leaven.pipelines.recipe import Recipe, Screen
+from leaven.pipelines.sample import with_sources
 from leaven.pipelines.stage import digest, file_digest
 from leaven.pipelines.task import Task
 
@@ -63,6 +64,7 @@ def screen(
         `{"sampled": n, "kept": n, "rejected": {reason: count}, "kept_per_class": {label: count}}`.
     """
     progress(0.0, "fitting screens")
+    judged = with_sources(schema)
     screens = _at(level, _fitted(kind, schema, task, recipe, train, seed, threads))
     left = [[shards_of, rows] for shards_of, rows in quotas]
     folder = out / "kept"
@@ -74,7 +76,7 @@ def screen(
     with pq.ParquetWriter(out / "rejected.parquet", first.append(pa.field("_reason", pa.string()))) as writer:
         for number, shard in enumerate(shards):
             table = pq.read_table(shard)
-            found = why(screens, _judged(table, schema))
+            found = why(screens, to_frame(table, judged))
             keep = found == ""
             if left:
                 looked_at = _within(left, keep)
@@ -95,14 +97,6 @@ def screen(
         "rejected": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         "kept_per_class": dict(classes),
     }
-
-
-def _judged(table: pa.Table, schema: Schema) -> pd.DataFrame:
-    """What the screens see of a shard: the source's columns, and which train row an editor started from."""
-    frame = to_frame(table, schema)
-    if SOURCE in table.column_names:
-        frame[SOURCE] = table.column(SOURCE).to_pandas()
-    return frame
 
 
 def _within(left: list[list[int]], keep: np.ndarray) -> int:

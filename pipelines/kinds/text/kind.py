@@ -169,14 +169,7 @@ def panels(
 
 
 def load_frame(paths: Sequence[Path], schema: Schema) -> pd.DataFrame:
-    """Rows of Parquet files as a data frame; with the train texts that an editor's started from, where all say so."""
-    import pyarrow.parquet as pq
-
-    from leaven.generators.contract import SOURCE
+    """Rows of Parquet files as a data frame."""
     from leaven.generators.rows import Rows
 
-    frame = Rows(list(paths), schema).frame()
-    if paths and all(SOURCE in pq.read_schema(path).names for path in paths):
-        sources = [pq.read_table(path, columns=[SOURCE]).column(0).to_pandas() for path in paths]
-        frame[SOURCE] = pd.concat(sources, ignore_index=True).astype("Int64")
-    return frame
+    return Rows(list(paths), schema).frame()
