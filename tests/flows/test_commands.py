@@ -126,7 +126,7 @@ def test_sample_is_seeded_and_raw_is_not_screened(leaven: Any, place: str, tmp_p
         (["lst"], 2, ["did you mean 'list'"]),
         (["show", "points", "--verbos"], 2, ["--verbos"]),
         (["show"], 2, ["NAME"]),
-        (["demo", "text"], 2, ["text", "table, image demos only"]),
+        (["train-translator", "no.tsv", "--from", "en", "--to", "fr", "--out", "m"], 2, ["no.tsv"]),
         (["demo", "tables"], 2, ["tables"]),
         (["serve"], 2, ["no recipe"]),
     ],
