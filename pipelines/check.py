@@ -88,6 +88,8 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
     candidates = recipe.candidates
     if candidates == "auto":
         candidates = list(kind.auto_candidates(schema, task, rows["train"]))
+    for candidate in candidates:
+        kind.refuse(candidate)
     tried = [
         ways(settled(recipe, candidate.generator, schema, task, chosen_with), schema, task, counts)
         for candidate in candidates

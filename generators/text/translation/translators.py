@@ -39,6 +39,29 @@ def pair(
     return there, back
 
 
+def refuse(name: str, language: str, pivot: str) -> None:
+    """Look whether both directions can be had, as far as can be seen without the model hub.
+
+    Raises:
+        ModelError: as `pair` does.
+    """
+    if language == pivot:
+        raise ModelError(f"pivot: '{pivot}' is the language of the texts; expected another one")
+    for source, target in ((language, pivot), (pivot, language)):
+        if name == "apertium":
+            from leaven.generators.text.translation.apertium import Apertium
+
+            Apertium(source, target)
+        elif name == "embedded":
+            _embedded(source, target)
+        elif name != "marian":
+            from leaven.generators.text.translation.marian import checked
+
+            folder = Path(_filled(name, source, target)).expanduser()
+            if folder.exists() or str(name).startswith(("/", ".", "~")):
+                checked(folder)
+
+
 def one(name: str, source: str, target: str, *, engine: str, device: str, threads: int) -> Translator:
     """The translator of one direction; see `pair`."""
     if name == "apertium":
@@ -66,6 +89,11 @@ def embedded(source: str, target: str) -> Path:
     """
     from leaven.generators.text.translation.packed import unpacked
 
+    return unpacked(_embedded(source, target))
+
+
+def _embedded(source: str, target: str) -> Path:
+    """The packed model of a direction."""
     packed = EMBEDDED / f"{source}-{target}"
     if not packed.is_dir():
         pivots = sorted(
@@ -77,7 +105,7 @@ def embedded(source: str, target: str) -> Path:
             f"pivot: there is no embedded translator from '{source}' to '{target}'; there are: {', '.join(pivots)} "
             "(or name another translator)"
         )
-    return unpacked(packed)
+    return packed
 
 
 def _filled(name: str, source: str, target: str) -> str:

@@ -69,6 +69,11 @@ def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
     return [Candidate(generator="distillation" if rows <= FEW else "diffusion")]
 
 
+def refuse(candidate: Candidate) -> None:
+    """Nothing that a candidate names has to be looked at before it is fitted."""
+    return
+
+
 OWN_LABELS = ("policy", "distillation")  # what keeps its image's label, or has asked an ensemble for it
 
 

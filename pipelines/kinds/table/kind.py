@@ -66,6 +66,11 @@ def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
     return [Candidate(generator=name) for name in found]
 
 
+def refuse(candidate: Candidate) -> None:
+    """Nothing that a candidate names has to be looked at before it is fitted."""
+    return
+
+
 def usual_levels(generator: str) -> tuple[Any, ...]:
     """The levels of the label screen that `auto` tries: those that have paid for the generator, since every further
     one makes the best on few validation rows more of a lucky one.

@@ -77,6 +77,26 @@ def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
     return [Candidate(generator="back_translation")]
 
 
+def refuse(candidate: Candidate) -> None:
+    """Look at what a candidate names, before anything is fitted.
+
+    Raises:
+        InputError: a translator that is not there, or does not know the languages.
+    """
+    from leaven.generators import catalog
+    from leaven.generators.errors import ModelError
+
+    if candidate.generator != "back_translation":
+        return
+    from leaven.generators.text.translation.translators import refuse as look
+
+    asked: Any = catalog.parameters(candidate.generator, "text").model_validate(candidate.parameters)
+    try:
+        look(asked.translator, asked.language, asked.pivot)
+    except ModelError as error:
+        raise InputError(f"candidates: back_translation: {error}") from None
+
+
 def usual_levels(generator: str) -> tuple[Any, ...]:
     """The levels of the label screen that `auto` tries."""
     return LEVELS

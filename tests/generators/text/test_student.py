@@ -158,3 +158,17 @@ def test_pivots_that_are_not_there_are_told() -> None:
         translators.pair("embedded", "en", "en")
     with pytest.raises(ModelError, match=r"must hold \{source\} and \{target\}"):
         translators.pair("models/en-fr", "en", "fr")
+
+
+@pytest.mark.parametrize(
+    "name, pivot, told",
+    [
+        ("embedded", "tlh", "there are: fr"),
+        ("/nowhere/{source}-{target}", "fr", "has no config.json"),
+        ("m", "fr", "must hold"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_before_a_fit(name: str, pivot: str, told: str) -> None:
+    with pytest.raises(ModelError, match=told):
+        translators.refuse(name, "en", pivot)
+    translators.refuse("embedded", "en", "fr")
