@@ -49,8 +49,8 @@ def _numbers(text: str, other: str) -> set[str]:
 
 
 def hardly_changed(text: str, source: str) -> bool:
-    """Whether a text is its source but for a few letters, capitals or punctuation."""
+    """Whether a text has its source's words, whatever the capitals and punctuation, or all but a few of its letters."""
     from rapidfuzz.fuzz import ratio
 
-    ours, theirs = (" ".join(_TOKENS.findall(plain(one).casefold())) for one in (text, source))
-    return ratio(ours, theirs) >= 100 * SAME
+    ours, theirs = plain(text).casefold(), plain(source).casefold()
+    return _TOKENS.findall(ours) == _TOKENS.findall(theirs) or ratio(ours, theirs) >= 100 * SAME
