@@ -66,6 +66,19 @@ def chosen(recipe: Recipe, folder: Path) -> tuple[Trials, Choice]:
     return trials, choose(run, trials.baselines, trials.tried)
 
 
+def record(trials: Trials, choice: Choice, begun: float) -> dict[str, Any]:
+    """What a record of any kind of data says of a choice; `begun`: of `time.monotonic()`."""
+    return {
+        "commit": commit(),
+        "metric": trials.run.task.metric,
+        "classic": choice.classic,
+        "chosen": choice.chosen.candidate.label if choice.chosen else None,
+        "trials": told(choice),
+        "notes": trials.notes,
+        "seconds": {"all": time.monotonic() - begun, **trials.all_seconds()},
+    }
+
+
 def told(choice: Choice) -> list[dict[str, Any]]:
     """The trials of a choice, for a record."""
     return [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lift.stages import chosen, commit, stages_alone, told
+from lift.stages import chosen, record, stages_alone
 
 from leaven.flows.trials import Trials
 from leaven.generators.contract import silent
@@ -73,16 +73,10 @@ def measure(asked: Asked, cell: Cell, seed: int) -> dict[str, Any]:
     return {
         "cell": cell.name,
         "seed": seed,
-        "commit": commit(),
         "settings": asked.settings,
-        "metric": trials.run.task.metric,
         "rows": {"real": len(train), "test": len(test)},
         "arms": found,
-        "classic": choice.classic,
-        "chosen": choice.chosen.candidate.label if choice.chosen else None,
-        "trials": told(choice),
-        "notes": trials.notes,
-        "seconds": {"all": time.monotonic() - begun, **trials.all_seconds()},
+        **record(trials, choice, begun),
     }
 
 

@@ -32,6 +32,11 @@ def text_column(schema: Schema) -> str:
     return found[0]
 
 
+def as_texts(column: pd.Series) -> list[str]:
+    """The texts of a column; empty where missing."""
+    return ["" if text is None else str(text) for text in column]
+
+
 class Ask(NamedTuple):
     """A synthetic text to be made: from a train text, or for a class alone.
 

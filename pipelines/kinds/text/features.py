@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from leaven.generators.schema import Schema
-from leaven.generators.text.base import text_column
+from leaven.generators.text.base import as_texts, text_column
 from leaven.generators.text.encoder import encode
 from leaven.pipelines.kinds.labels import codes
 from leaven.pipelines.quality.texts.same import same_keys
@@ -22,7 +22,7 @@ class Features:
 
     def texts(self, frame: pd.DataFrame) -> list[str]:
         """The texts; empty where missing."""
-        return ["" if text is None else str(text) for text in frame[self.columns[0]]]
+        return as_texts(frame[self.columns[0]])
 
     def matrix(self, frame: pd.DataFrame, uses: str) -> Any:
         """`points`: float32 (rows, dimensions) of the sentence encoder; anything else: the texts, object (rows,)."""

@@ -6,6 +6,7 @@ train rows only. A frame with `_source_row` is an editor's: its texts are compar
 """
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +18,7 @@ from leaven.generators.contract import SOURCE
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
-from leaven.generators.text.base import text_column
+from leaven.generators.text.base import as_texts, text_column
 from leaven.generators.text.encoder import encode
 from leaven.pipelines.kinds.agreement import LabelAgreement, Level
 from leaven.pipelines.kinds.ensemble import Ensemble
@@ -95,19 +96,16 @@ def _all_or_nothing(keep: np.ndarray, reason: str) -> np.ndarray:
     return np.where(keep, "", reason).astype(object)
 
 
-class _ByText:
-    """A screen that looks at each text, and at the one that it started from where there is one."""
+class _Beside:
+    """A screen that looks at texts beside those of train."""
 
     name: str
 
     def __init__(self, column: str, train: Callable[[], list[str]]):
         self._column, self._train = column, train
 
-    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
-        sources = self._sources(frame)
-        texts = ["" if text is None else str(text) for text in frame[self._column]]
-        found = [self._reason(text, source) for text, source in zip(texts, sources, strict=True)]
-        return np.array(found, dtype=object)
+    def _texts(self, frame: pd.DataFrame) -> list[str]:
+        return as_texts(frame[self._column])
 
     def _sources(self, frame: pd.DataFrame) -> list[str | None]:
         """The train text that each row started from; None for a sampler's rows."""
@@ -116,8 +114,17 @@ class _ByText:
         train = self._train()
         return [None if pd.isna(row) else train[int(row)] for row in frame[SOURCE]]
 
+
+class _ByText(_Beside, ABC):
+    """A screen that looks at each text, and at the one that it started from where there is one."""
+
+    def reasons(self, frame: pd.DataFrame) -> np.ndarray:
+        both = zip(self._texts(frame), self._sources(frame), strict=True)
+        return np.array([self._reason(text, source) for text, source in both], dtype=object)
+
+    @abstractmethod
     def _reason(self, text: str, source: str | None) -> str:
-        raise NotImplementedError
+        """Why the text must go; empty where it may stay."""
 
 
 class Empty(_ByText):
@@ -148,13 +155,13 @@ class Length(_ByText):
         return fault and (self.name if fault == "length" else f"{self.name}: {fault}")
 
 
-class Copies(_ByText):
+class Copies(_Beside):
     """Texts that say word for word what a train text says."""
 
     name = "copy"
 
     def reasons(self, frame: pd.DataFrame) -> np.ndarray:
-        texts = ["" if text is None else str(text) for text in frame[self._column]]
+        texts = self._texts(frame)
         return _all_or_nothing(~np.isin(same_keys(texts), self._keys), self.name)
 
     @functools.cached_property
@@ -188,13 +195,13 @@ class Language(_ByText):
         return "" if found is None or found in self._spoken else self.name
 
 
-class NearCopies(_ByText):
+class NearCopies(_Beside):
     """A sampler's texts that share nearly all of their shingles with a train text."""
 
     name = "near_copy"
 
     def reasons(self, frame: pd.DataFrame) -> np.ndarray:
-        texts = ["" if text is None else str(text) for text in frame[self._column]]
+        texts = self._texts(frame)
         return _all_or_nothing(np.array([not self._near.has(text) for text in texts], dtype=bool), self.name)
 
     @functools.cached_property
@@ -218,11 +225,11 @@ class Duplicates:
         return Duplicates(self._column)
 
     def reasons(self, frame: pd.DataFrame) -> np.ndarray:
-        keep = [self._seen.add_new("" if text is None else str(text)) for text in frame[self._column]]
+        keep = [self._seen.add_new(text) for text in as_texts(frame[self._column])]
         return _all_or_nothing(np.array(keep, dtype=bool), self.name)
 
 
-class Meaning(_ByText):
+class Meaning(_Beside):
     """An editor's texts that say something else than their source, by a sentence encoder, or the same in the same
     words."""
 
@@ -238,7 +245,7 @@ class Meaning(_ByText):
         rows = [row for row, source in enumerate(sources) if source is not None]
         if not rows:
             return found
-        texts = ["" if text is None else str(text) for text in frame[self._column]]
+        texts = self._texts(frame)
         ours, theirs = encode([texts[row] for row in rows]), encode([str(sources[row]) for row in rows])
         alike = (ours * theirs).sum(axis=1)
         for row, cosine in zip(rows, alike, strict=True):

@@ -5,7 +5,7 @@ import pandas as pd
 
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
-from leaven.generators.text.base import text_column
+from leaven.generators.text.base import as_texts, text_column
 from leaven.generators.text.encoder import NAME, encode
 from leaven.pipelines.quality import controls
 from leaven.pipelines.quality.encode import as_labels
@@ -52,7 +52,7 @@ def points(schema: Schema, frame: pd.DataFrame) -> Points:
 
 def texts_of(schema: Schema, frame: pd.DataFrame) -> list[str]:
     """The texts; empty where missing."""
-    return ["" if text is None else str(text) for text in frame[text_column(schema)]]
+    return as_texts(frame[text_column(schema)])
 
 
 def _encoded(texts: list[str]) -> np.ndarray:
