@@ -113,6 +113,11 @@ CATALOG: dict[str, Entry] = {  # a name that stands for another kind already is 
         "control: train images with almost invisible noise",
         control=True,
     ),
+    "class_words": Entry(
+        "text",
+        "leaven.generators.text.class_words:ClassWords",
+        "Leaven's own for few texts: what a label says, and words that a sentence encoder finds near to it",
+    ),
     "back_translation": Entry(
         "text",
         "leaven.generators.text.back_translation:BackTranslation",

@@ -43,7 +43,8 @@ class Ask(NamedTuple):
     Attributes:
         source: the train text, counted from 0; -1 where it is made from nothing.
         label: class code.
-        replicate: how many synthetic texts of this shard start from the same train text before it.
+        replicate: how many synthetic texts of this shard start from the same train text, or are made of nothing for
+            the same class, before it.
         seed: of this text alone.
     """
 
@@ -117,12 +118,16 @@ class TextGenerator(Generator):
         return frame[[*self.schema.names, *([SOURCE] if self.role == "editor" else [])]]
 
     def _asked(self, labels: np.ndarray, seed: int) -> list[Ask]:
-        """A train text of each label's class: all of a class in turn, in a random order, before one comes again."""
+        """An editor starts from a train text of each label's class: all of a class in turn, in a random order, before
+        one comes again."""
         sources = np.full(len(labels), -1, dtype=np.int64)
         replicates = np.zeros(len(labels), dtype=np.int64)
         for label in np.unique(labels):
-            own = np.flatnonzero(self.labels == label)
             places = np.flatnonzero(labels == label)
+            if self.role == "sampler":
+                replicates[places] = np.arange(len(places))
+                continue
+            own = np.flatnonzero(self.labels == label)
             order = np.random.default_rng(derive(seed, "sources", int(label))).permutation(own)
             sources[places] = np.resize(order, len(places))
             replicates[places] = np.arange(len(places)) // len(own)

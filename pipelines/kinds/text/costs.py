@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from leaven.pipelines.recipe import Candidate
 
-_FIT = {"back_translation": 0.02, "edits": 1e-4}  # seconds a text
+_FIT = {"back_translation": 0.02, "edits": 1e-4, "class_words": 1e-3}  # seconds a text
 _START = 3.0  # to load a model
 _SAMPLE = 5e-5
 _LEARN, _LEARN_CLASS, _LEARN_LEAST = (

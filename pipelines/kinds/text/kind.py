@@ -73,8 +73,8 @@ def compared_by(batch: pa.Table, schema: Schema) -> pa.Table:
 
 
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
-    """The generator that `auto` tries."""
-    return [Candidate(generator="back_translation")]
+    """The generators that `auto` tries."""
+    return [Candidate(generator="class_words"), Candidate(generator="back_translation")]
 
 
 def refuse(candidate: Candidate) -> None:
@@ -98,13 +98,16 @@ def refuse(candidate: Candidate) -> None:
 
 
 def usual_levels(generator: str) -> tuple[Any, ...]:
-    """The levels of the label screen that `auto` tries."""
-    return LEVELS
+    """The levels of the label screen that `auto` tries. What says a class is not like the texts that its ensemble knows,
+    so that it can judge back-translations alone."""
+    return (False,) if generator == "class_words" else LEVELS
 
 
 def usual_ratio(generator: str, schema: Schema, rows: int) -> float:
     """Synthetic texts for each real one where the recipe names no amount."""
-    return 3.0 if rows <= 1_000 else 1.0
+    if generator == "class_words":
+        return min(1.0, FEW / rows)
+    return 3.0 if rows <= FEW else 1.0
 
 
 def costs(schema: Schema, recipe: Recipe) -> Any:
@@ -128,6 +131,7 @@ def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu"
     return make(task, list(names) if names is not None else None)
 
 
+FEW = 1_000  # train texts
 GATES: dict[str, Gate] = {}  # besides those of every kind
 LEAST_SEEDS = 1  # of a random classifier in each fold
 COMPARED = "real"  # what a candidate's rows are added to while candidates are compared

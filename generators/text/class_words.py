@@ -1,0 +1,122 @@
+"""Texts that say their class: its label in words, and words that lie near to it for a sentence encoder.
+
+With few texts of a class, its label tells more than another wording of them: what "location" or "lost card" means is
+known to the encoder, and a classifier that gets it as rows learns it, whatever its own features are. The idea is that
+of label names as the only labels (Meng et al. 2020, LOTClass, EMNLP), without any text but those of train.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from leaven.generators.contract import Budget, Fit, Parameters, Progress
+from leaven.generators.errors import FitError
+from leaven.generators.text.base import Ask, TextGenerator
+from leaven.generators.text.encoder import encode
+from leaven.generators.text.labels import longer, may_be_short, spoken
+from leaven.generators.text.vocabulary import points, vocabulary
+
+SAID = "said.json"
+APART = 0.1  # of a cosine, that a word may lie nearer to another class
+SINGLE, CALLED = 0.5, 0.25  # share of texts that are one word, and of those with what the class is called
+SPREAD = 0.1  # of a cosine, by which a word is drawn e times less often
+
+class ClassWordsParameters(Parameters):
+    """Parameters of class_words."""
+
+    meanings: dict[str, str] = Field(
+        default_factory=dict,
+        description="what a class means, where its label does not say so: {HUM: a person, ENTY: a thing}",
+    )
+    words: int = Field(16, ge=1, le=500, description="words near to a class that its texts are made of")
+
+
+class ClassWords(TextGenerator):
+    """What a class is called, alone and with words near to it."""
+
+    name = "class_words"
+    role: ClassVar[Literal["sampler", "editor"]] = "sampler"
+    Parameters = ClassWordsParameters
+
+    def __init__(self, parameters: Any = None, constraints: Any = ()):
+        super().__init__(parameters, constraints)
+        self._said: list[str] = []  # by class, what it is called; empty where nothing is known
+        self._words: list[list[str]] = []  # by class, nearest first
+        self._weights: list[list[float]] = []
+
+    def _learn(self, *, seed: int, budget: Budget, progress: Progress) -> Fit:
+        meanings = self.parameters.meanings
+        unknown = sorted(set(meanings) - set(self.classes))
+        if unknown:
+            raise FitError(
+                f"{self.name}: meanings: there is no class '{unknown[0]}'; there are {', '.join(self.classes[:20])}"
+            )
+        progress(0.1, f"{self.name}: looking for words")
+        known = points(self.threads)
+        apart = self._apart()
+        self._said = [
+            " ".join(meanings[label].split()) if label in meanings else self._called(label, known @ own)
+            for label, own in zip(self.classes, apart, strict=True)
+        ]
+        called = encode(self._said, self.threads)
+        aims = np.where(np.array([bool(said) for said in self._said])[:, None], called, apart)
+        near = known @ aims.T
+        best = near.max(axis=1) - APART  # a word that says another class would say nothing of this one
+        for code, said in enumerate(self._said):
+            self._choose(said, np.where(near[:, code] >= best, near[:, code], -np.inf).astype(float))
+        silent = [label for label, said in zip(self.classes, self._said, strict=True) if not said]
+        return Fit(notes=[_told(silent, len(self.classes))] if silent else [])
+
+    def _choose(self, said: str, near: np.ndarray) -> None:
+        """Take a class's words, those that are nearest, and how often each is drawn."""
+        first = np.argsort(-near, kind="stable")[: self.parameters.words + 1]
+        places = [place for place in first if vocabulary()[place] != said and np.isfinite(near[place])]
+        places = places[: self.parameters.words]
+        weights = np.exp((near[places] - near[places].max(initial=-1)) / SPREAD)
+        self._words.append([vocabulary()[place] for place in places])
+        self._weights.append((weights / weights.sum()).tolist())
+
+    def _apart(self) -> np.ndarray:
+        """What sets each class's texts apart from the others' for the encoder: directions (classes, 384)."""
+        found = encode(self.texts, self.threads)
+        means = np.stack([found[self.labels == code].mean(axis=0) for code in range(len(self.classes))])
+        means -= means.mean(axis=0)
+        return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+
+    @staticmethod
+    def _called(label: str, near: np.ndarray) -> str:
+        return longer(label, vocabulary(), near) if may_be_short(label) else spoken(label)
+
+    def _make(self, asked: Sequence[Ask]) -> list[str]:
+        return [self._one(ask) for ask in asked]
+
+    def _one(self, ask: Ask) -> str:
+        """What the class is called, once; then a word, two of them, or one with what the class is called."""
+        said, words = self._said[ask.label], self._words[ask.label]
+        if not words or (said and ask.replicate == 0):
+            return said
+        rng = np.random.default_rng(ask.seed)
+        first, second = (words[place] for place in rng.choice(len(words), 2, p=self._weights[ask.label]))
+        drawn = rng.random()
+        if drawn < SINGLE or (first == second and not said):
+            return first
+        return f"{said} {first}" if said and (drawn < SINGLE + CALLED or first == second) else f"{first} {second}"
+
+    def _save(self, directory: Path) -> None:
+        kept = {"said": self._said, "words": self._words, "weights": self._weights}
+        (directory / SAID).write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+
+    def _load(self, directory: Path) -> None:
+        kept = json.loads((directory / SAID).read_text(encoding="utf-8"))
+        self._said, self._words, self._weights = kept["said"], kept["words"], kept["weights"]
+
+
+def _told(silent: list[str], classes: int) -> str:
+    return (
+        f"the labels of {len(silent):,} of {classes:,} classes have no words ({', '.join(silent[:5])}): theirs are "
+        "those that set their texts apart; `meanings` says what a class means"
+    )
