@@ -4,6 +4,8 @@ Shingles of words, as peers use for documents, find everything or nothing in tex
 tell a changed word from a changed text.
 """
 
+import functools
+
 from datasketch import MinHash, MinHashLSH
 
 from leaven.pipelines.quality.texts.same import same
@@ -27,8 +29,8 @@ class NearTexts:
         if key in self._exact:
             return
         self._exact.add(key)
-        shingles = _shingles(key)
-        self._index.insert(len(self._shingles), _hashed(shingles), check_duplication=False)
+        shingles, hashed = _sketch(key)
+        self._index.insert(len(self._shingles), hashed, check_duplication=False)
         self._shingles[len(self._shingles)] = shingles
 
     def has(self, text: str) -> bool:
@@ -36,11 +38,9 @@ class NearTexts:
         key = same(text)
         if key in self._exact:
             return True
-        shingles = _shingles(key)
+        shingles, hashed = _sketch(key)
         # The index proposes; the shingles themselves decide.
-        return any(
-            _alike(shingles, self._shingles[one]) >= ALIKE for one in self._index.query(_hashed(shingles))
-        )
+        return any(_alike(shingles, self._shingles[one]) >= ALIKE for one in self._index.query(hashed))
 
     def add_new(self, text: str) -> bool:
         """Remember a text unless a nearly equal one is there; whether it was new."""
@@ -50,15 +50,22 @@ class NearTexts:
         return new
 
 
-def _shingles(text: str) -> frozenset[str]:
+@functools.cache
+def _blank() -> MinHash:
+    """What every sketch is a copy of: made anew, each would draw the same permutations, half of all the time."""
+    return MinHash(num_perm=HASHES)
+
+
+@functools.lru_cache(maxsize=4_096)
+def _sketch(text: str) -> tuple[frozenset[str], MinHash]:
+    """A text's shingles and their hashes; the same text is often looked for and then added."""
     padded = f" {text} "
-    return frozenset(padded[place : place + LETTERS] for place in range(max(1, len(padded) - LETTERS + 1)))
-
-
-def _hashed(shingles: frozenset[str]) -> MinHash:
-    made = MinHash(num_perm=HASHES)
+    shingles = frozenset(
+        padded[place : place + LETTERS] for place in range(max(1, len(padded) - LETTERS + 1))
+    )
+    made = _blank().copy()
     made.update_batch([shingle.encode() for shingle in shingles])
-    return made
+    return shingles, made
 
 
 def _alike(one: frozenset[str], other: frozenset[str]) -> float:
