@@ -25,6 +25,7 @@ APART = 0.1  # of a cosine, that a word may lie nearer to another class
 SINGLE, CALLED = 0.5, 0.25  # share of texts that are one word, and of those with what the class is called
 SPREAD = 0.1  # of a cosine, by which a word is drawn e times less often
 
+
 class ClassWordsParameters(Parameters):
     """Parameters of class_words."""
 
@@ -102,9 +103,10 @@ class ClassWords(TextGenerator):
         rng = np.random.default_rng(ask.seed)
         first, second = (words[place] for place in rng.choice(len(words), 2, p=self._weights[ask.label]))
         drawn = rng.random()
-        if drawn < SINGLE or (first == second and not said):
+        if drawn < SINGLE:
             return first
-        return f"{said} {first}" if said and (drawn < SINGLE + CALLED or first == second) else f"{first} {second}"
+        one, other = (said, first) if said and drawn < SINGLE + CALLED else (first, second)
+        return first if other in one.split() else f"{one} {other}"
 
     def _save(self, directory: Path) -> None:
         kept = {"said": self._said, "words": self._words, "weights": self._weights}

@@ -11,10 +11,9 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from leaven.generators.contract import Budget, Fit, Parameters, Progress
-from leaven.generators.errors import FitError, ModelError
-from leaven.generators.seeds import derive
+from leaven.generators.errors import FitError
+from leaven.generators.text.asking import EndpointWriter, Writer, answers_to
 from leaven.generators.text.base import Ask, TextGenerator
-from leaven.generators.text.calls import Calls, key
 from leaven.generators.text.endpoint import Endpoint, EndpointParameters
 from leaven.generators.text.plain import plain
 from leaven.generators.text.prompts import prompt
@@ -59,30 +58,18 @@ class Paraphrase(TextGenerator):
             dict.fromkeys(zip((self.classes[label] for label in self.labels), self.texts, strict=True))
         )
         writer = self._writer()
-        settings = {**writer.digest, "count": self.parameters.alternatives, "prompt": self.parameters.prompt}
-        calls = Calls()
-        answers: dict[bytes, list[str] | None] = {}
-
-        def key_of(item: tuple[str, str]) -> bytes:
-            return key("paraphrase", settings, *item)
-
-        def ask(items: list[tuple[str, str]]) -> list[list[str] | None]:
-            return writer.write(items, [derive(seed_of(item), "paraphrase") for item in items])
-
-        def seed_of(item: tuple[str, str]) -> int:
-            return derive(*item)
-
-        stopped = False
-        for batch in calls.through(asked, key_of, ask, writer.batch):
-            answers |= batch
-            progress(len(answers) / len(asked), f"{self.name}: {len(answers):,} of {len(asked):,} texts")
-            stopped = writer.stopped or (budget.seconds is not None and budget.spent(0))
-            if stopped or writer.failed:
-                break
-        if writer.failed:  # only now, so that what was answered before is kept
-            raise writer.failed
-        for item in asked:
-            found = [plain(text) for text in answers.get(key_of(item)) or []]
+        answers, stopped = answers_to(
+            "paraphrase",
+            asked,
+            writer,
+            {"count": self.parameters.alternatives, "prompt": self.parameters.prompt},
+            budget=budget,
+            progress=lambda done: progress(
+                done / len(asked), f"{self.name}: {done:,} of {len(asked):,} texts"
+            ),
+        )
+        for item, said in zip(asked, answers, strict=True):
+            found = [plain(text) for text in said]
             self._made[_place(*item)] = [text for text in found if text.casefold() != item[1].casefold()]
         if not any(self._made.values()):
             raise FitError(f"{self.name}: no paraphrase was made ({writer.told()})")
@@ -93,15 +80,20 @@ class Paraphrase(TextGenerator):
             notes=notes + (["the budget ended it before all texts were asked about"] if stopped else [])
         )
 
-    def _writer(self) -> Any:
+    def _writer(self) -> Writer:
         asked = self.parameters
         if asked.endpoint is not None:
-            return EndpointWriter(Endpoint(asked.endpoint), asked.alternatives, asked.prompt)
+            return EndpointWriter(Endpoint(asked.endpoint), self._prompt)
         from leaven.generators.text.local_writer import LocalWriter
 
         return LocalWriter(
             asked.model, asked.alternatives, asked.prefix, asked.prompt, self.device, self.threads
         )
+
+    def _prompt(self, item: tuple[str, str]) -> str:
+        label, text = item
+        count = str(self.parameters.alternatives)
+        return prompt("paraphrase", self.parameters.prompt, count=count, label=label, text=text)
 
     def _make(self, asked: Sequence[Ask]) -> list[str]:
         made = []
@@ -115,36 +107,6 @@ class Paraphrase(TextGenerator):
 
     def _load(self, directory: Path) -> None:
         self._made = json.loads((directory / MADE).read_text(encoding="utf-8"))
-
-
-class EndpointWriter:
-    """Paraphrases by a model behind an endpoint."""
-
-    def __init__(self, endpoint: Endpoint, count: int, version: int):
-        self._endpoint, self._count, self._version = endpoint, count, version
-        self.batch = 4 * endpoint.parameters.concurrency
-        self.digest = endpoint.parameters.digest
-        self.stopped = False
-        self.failed: ModelError | None = None
-
-    def write(self, items: Sequence[tuple[str, str]], seeds: Sequence[int]) -> list[list[str] | None]:
-        """Paraphrases of each (label, text), None where there is no answer."""
-        prompts = [
-            prompt("paraphrase", self._version, count=str(self._count), label=label, text=text)
-            for label, text in items
-        ]
-        made: list[list[str] | None] = []
-        try:
-            made.extend(self._endpoint.lists(prompts, seeds))
-        except ModelError as error:
-            self.failed = error
-        self.stopped = self._endpoint.spent.over
-        return [*made, *[None] * (len(prompts) - len(made))]
-
-    def told(self) -> str:
-        """What it took."""
-        spent = self._endpoint.spent
-        return f"the endpoint was asked: {spent.told()}" if spent.requests else ""
 
 
 def _place(label: str, text: str) -> str:

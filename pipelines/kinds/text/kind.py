@@ -73,8 +73,15 @@ def compared_by(batch: pa.Table, schema: Schema) -> pa.Table:
 
 
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
-    """The generators that `auto` tries."""
-    return [Candidate(generator="class_words"), Candidate(generator="back_translation")]
+    """The generators that `auto` tries.
+
+    Where labels have words, those alone with few texts: back-translations paid less in every measured cell, and the
+    fewer texts there are, the oftener the luckier of two candidates is not the better one.
+    """
+    from leaven.generators.text.labels import spoken
+
+    words, other = Candidate(generator="class_words"), Candidate(generator="back_translation")
+    return [words] if rows <= FEW and any(map(spoken, task.classes)) else [words, other]
 
 
 def refuse(candidate: Candidate) -> None:

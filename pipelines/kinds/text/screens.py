@@ -33,6 +33,7 @@ from leaven.pipelines.task import Task
 
 LEARNED = 20_000  # train texts that the label screen learns from
 COMPARED = 100_000  # train texts that near copies are looked for among
+SHORT = 3  # letters that a text made of nothing must have, unless there are real ones with fewer
 OTHER = 0.99  # probability from which a text counts as one in another language
 
 
@@ -137,14 +138,17 @@ class Empty(_ByText):
 
 
 class Length(_ByText):
-    """Much shorter or longer than its source, or than any train text; the same words again and again."""
+    """Much shorter or longer than its source, or much longer than any train text; the same words again and again.
+
+    What was made of nothing may be as short as a word: the words of a class are.
+    """
 
     name = "length"
 
     @functools.cached_property
     def _bounds(self) -> tuple[float, float]:
         lengths = [len(text) for text in self._train()]
-        return (min(lengths) / facts.TIMES, max(lengths) * facts.TIMES) if lengths else (0, np.inf)
+        return (min(SHORT, min(lengths)), max(lengths) * facts.TIMES) if lengths else (0, np.inf)
 
     def _reason(self, text: str, source: str | None) -> str:
         if source is None:
