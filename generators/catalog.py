@@ -123,6 +123,11 @@ CATALOG: dict[str, Entry] = {  # a name that stands for another kind already is 
         "leaven.generators.text.back_translation:BackTranslation",
         "train texts translated into another language and back, by Leaven's own small models or yours",
     ),
+    "language_model": Entry(
+        "text",
+        "leaven.generators.text.language_model:LanguageModel",
+        "new texts of each class by a language model: behind an endpoint, or a small one fine-tuned on train",
+    ),
     "paraphrase": Entry(
         "text",
         "leaven.generators.text.paraphrase:Paraphrase",

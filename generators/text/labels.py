@@ -6,7 +6,7 @@ import numpy as np
 
 SHORT = 5  # letters of a label up to which it may be an abbreviation
 COMMON = 0.08  # of a cosine, that a word gains which comes e times earlier among the common ones
-_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
+_HUMP = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W\d_]+")
 USUAL = {
     "pos": "positive", "neg": "negative", "neu": "neutral", "neut": "neutral", "pol": "politics", "sci": "science",
     "tech": "technology", "biz": "business", "ent": "entertainment", "org": "organization", "per": "person",
@@ -21,7 +21,7 @@ def spoken(label: str) -> str:
     >>> spoken("Refund_notShowingUp"), spoken("17")
     ('refund not showing up', '')
     """
-    parts = [part.lower() for part in _PART.findall(label)]
+    parts = [part.lower() for part in _HUMP.split(label) if part]
     return " ".join(USUAL.get(part, part) for part in parts) if any(len(part) > 1 for part in parts) else ""
 
 

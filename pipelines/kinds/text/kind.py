@@ -105,8 +105,8 @@ def refuse(candidate: Candidate) -> None:
 
 
 def usual_levels(generator: str) -> tuple[Any, ...]:
-    """The levels of the label screen that `auto` tries. What says a class is not like the texts that its ensemble knows,
-    so that it can judge back-translations alone."""
+    """The levels of the label screen that `auto` tries; none for words of a class, which are not like the texts that
+    it has learned from."""
     return (False,) if generator == "class_words" else LEVELS
 
 

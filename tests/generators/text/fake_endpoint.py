@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -72,8 +73,11 @@ def serving(fake: Fake) -> Iterator[str]:
             if mode == "slow":
                 time.sleep(2)
             time.sleep(0.02)
-            text = asked["messages"][0]["content"].rpartition("Text: ")[2]
+            prompt = asked["messages"][0]["content"]
+            text = prompt.rpartition("Text: ")[2]
             texts = [f"put otherwise, {text}", f"in other words: {text}"]
+            if found := re.search(r'new texts .* class "(.*?)"', prompt):
+                texts = [f"a new text of {found[1]}, number {asked['seed']} and {n}" for n in range(5)]
             content = (
                 "I would rather not." if mode == "prose" else f"Sure:\n```json\n{json.dumps(texts)}\n```"
             )

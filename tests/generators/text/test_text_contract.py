@@ -23,7 +23,7 @@ SCHEMA = Schema(
     columns=(Column(name="text", type="text"), Column(name="label", type="category")), target="label"
 )
 NAMES = catalog.names("text")
-ENDPOINT = {"paraphrase"}
+ENDPOINT = {"paraphrase", "language_model"}
 
 
 @pytest.fixture(autouse=True)
