@@ -17,6 +17,7 @@ from leaven.generators.contract import Budget, Fit, Parameters, Progress
 from leaven.generators.seeds import derive
 from leaven.generators.text.base import Ask, TextGenerator
 from leaven.generators.text.calls import Calls
+from leaven.generators.text.endpoint import EndpointParameters
 from leaven.generators.text.plain import plain
 from leaven.generators.text.translation import translators
 from leaven.generators.text.translation.texts import Report, split, translate
@@ -33,6 +34,9 @@ class BackTranslationParameters(Parameters):
         "embedded",
         description="embedded: Leaven's own small models; marian: OPUS-MT by name; a folder or a name with {source} "
         "and {target} in it; or apertium",
+    )
+    endpoint: EndpointParameters | None = Field(
+        None, description="a model behind an endpoint that translates instead: url, model, and limits"
     )
     alternatives: int = Field(
         4, ge=1, le=16, description="translations of a sentence in each direction, from the likeliest on"
@@ -70,12 +74,13 @@ class BackTranslation(TextGenerator):
             self._ways[sentence] = _ranked(sentence, [returned[pivot] for pivot in found])
         self._through = {sentence: found[0] for sentence, found in pivots.items() if found}
         progress(1.0, f"{self.name}: {report.kept:,} of {report.asked:,} translations were known from before")
-        return Fit(notes=self._notes(report))
+        return Fit(notes=[*self._notes(report), *([back.told] if back.told else [])])
 
     def _translators(self) -> Any:
         asked = self.parameters
         return translators.pair(
-            asked.translator, asked.language, asked.pivot, engine=asked.engine, device=self.device, threads=self.threads
+            asked.translator, asked.language, asked.pivot, engine=asked.engine, endpoint=asked.endpoint,
+            device=self.device, threads=self.threads
         )  # fmt: skip
 
     def _notes(self, report: Report) -> list[str]:

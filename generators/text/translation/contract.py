@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from leaven.generators.errors import ModelError
+
 
 class Translator(ABC):
     """Translates sentences from one language into another.
@@ -13,6 +15,8 @@ class Translator(ABC):
         learned_marks: whether it copies the placeholders of `masks`.
         known: words in small letters that it has learned, where that is known.
         batch: sentences that are best given at once.
+        failed: why it translates no more, where some of a batch was translated before.
+        told: what it took, where somebody has to pay for it.
     """
 
     source: str
@@ -21,10 +25,13 @@ class Translator(ABC):
     learned_marks: bool = False
     known: frozenset[str] | None = None
     batch: int = 1_024
+    failed: ModelError | None = None
+    told: str = ""
 
     @abstractmethod
-    def translate(self, sentences: Sequence[str], count: int) -> list[list[str]]:
-        """Translations of each sentence, best first, at most `count` and perhaps none.
+    def translate(self, sentences: Sequence[str], count: int) -> Sequence[list[str] | None]:
+        """Translations of each sentence, best first, at most `count` and perhaps none; None where it is to be asked
+        about again another time.
 
         What one sentence becomes depends on the other ones as little as the engine allows.
 

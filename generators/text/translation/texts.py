@@ -71,13 +71,16 @@ def translate(
         calls: where answers are kept.
         report: counts what was done, where somebody wants to know.
         progress: called with the share done.
+
+    Raises:
+        ModelError: the translator failed for good; what it answered before is kept.
     """
     report = report or Report()
     masked = {sentence: mask(sentence, translator.known) if translator.learned_marks else Masked(sentence, ())
               for sentence in dict.fromkeys(sentences)}  # fmt: skip
     asked = list(dict.fromkeys(one.text for one in masked.values()))
     report.asked += len(asked)
-    answers: dict[bytes, list[str]] = {}
+    answers: dict[bytes, list[str] | None] = {}
 
     def key_of(text: str) -> bytes:
         return key("translate", VERSION, translator.digest, translator.source, translator.target, count, text)
@@ -85,13 +88,17 @@ def translate(
     # Sentences of like length beside each other, so that a batch is no longer than it must be.
     ranked = sorted(asked, key=lambda text: (len(text), text))
     for turn, batch in enumerate(
-        calls.through(ranked, key_of, lambda texts: translator.translate(texts, count), translator.batch)
+        calls.through(
+            ranked, key_of, lambda texts: list(translator.translate(texts, count)), translator.batch
+        )
     ):
+        if translator.failed:  # only now, so that what was translated before is kept
+            raise translator.failed
         report.kept += len(batch) if turn == 0 else 0
         answers |= batch
         progress(len(answers) / max(1, len(asked)))
     return {
-        sentence: _passed(sentence, one, answers[key_of(one.text)], report)
+        sentence: _passed(sentence, one, answers[key_of(one.text)] or [], report)
         for sentence, one in masked.items()
     }
 

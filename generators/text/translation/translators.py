@@ -4,6 +4,7 @@ import string
 from pathlib import Path
 
 from leaven.generators.errors import ModelError
+from leaven.generators.text.endpoint import Endpoint, EndpointParameters
 from leaven.generators.text.translation.contract import Translator
 
 OPUS = "Helsinki-NLP/opus-mt-{source}-{target}"
@@ -16,6 +17,7 @@ def pair(
     pivot: str,
     *,
     engine: str = "ctranslate2",
+    endpoint: EndpointParameters | None = None,
     device: str = "cpu",
     threads: int = 2,
 ) -> tuple[Translator, Translator]:
@@ -25,6 +27,7 @@ def pair(
         name: `embedded`, `marian`, `apertium`, or a folder or name with `{source}` and `{target}`.
         language, pivot: as two letters.
         engine: of Marian models: ctranslate2 or transformers.
+        endpoint: the model behind it translates, whatever the name.
         device, threads: where they run.
 
     Raises:
@@ -32,6 +35,11 @@ def pair(
     """
     if language == pivot:
         raise ModelError(f"pivot: '{pivot}' is the language of the texts; expected another one")
+    if endpoint is not None:
+        from leaven.generators.text.translation.by_endpoint import ByEndpoint
+
+        asked = Endpoint(endpoint)
+        return ByEndpoint(asked, language, pivot), ByEndpoint(asked, pivot, language)
     there, back = (
         one(name, source, target, engine=engine, device=device, threads=threads)
         for source, target in ((language, pivot), (pivot, language))

@@ -98,6 +98,8 @@ def refuse(candidate: Candidate) -> None:
     from leaven.generators.text.translation.translators import refuse as look
 
     asked: Any = catalog.parameters(candidate.generator, "text").model_validate(candidate.parameters)
+    if asked.endpoint is not None:
+        return
     try:
         look(asked.translator, asked.language, asked.pivot)
     except ModelError as error:

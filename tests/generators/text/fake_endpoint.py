@@ -76,6 +76,8 @@ def serving(fake: Fake) -> Iterator[str]:
             prompt = asked["messages"][0]["content"]
             text = prompt.rpartition("Text: ")[2]
             texts = [f"put otherwise, {text}", f"in other words: {text}"]
+            if found := re.search(r'from the language "(..)" into the language "(..)"', prompt):
+                texts = [f"{text} {found[2]}{n}" for n in range(2)]
             if found := re.search(r'new texts .* class "(.*?)"', prompt):
                 texts = [f"a new text of {found[1]}, number {asked['seed']} and {n}" for n in range(5)]
             content = (
