@@ -19,7 +19,10 @@ from leaven.generators.text.translation.contract import Translator
 from leaven.generators.text.translation.student import WORDS_FILE
 
 LONGEST = 256  # pieces of a translation
-PIECES = 4_096  # of a batch
+PIECES = {
+    "cpu": 512,
+    "cuda": 8_192,
+}  # of a batch; on a processor larger ones leave its cache: 4,096 took 1.7 times as long
 NEEDED = ("config.json", "source.spm", "target.spm", "vocab.json")
 _OUTSIDE = ("</s>", "<pad>")
 _DIGESTED = (*NEEDED, "model.safetensors", "model.int8.safetensors", "pytorch_model.bin", WORDS_FILE)
@@ -89,7 +92,7 @@ class Marian(Translator):
         try:
             said = self._engine.translate_batch(
                 [pieces[place] for place in order],
-                max_batch_size=PIECES,
+                max_batch_size=PIECES.get(self.device.partition(":")[0], 512),
                 batch_type="tokens",
                 beam_size=max(2, count),
                 num_hypotheses=count,

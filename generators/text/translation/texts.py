@@ -19,7 +19,7 @@ LEAST_RATIO, MOST_RATIO, SLACK = (
     2.5,
     20,
 )  # of the lengths of a sentence and its translation, in characters
-VERSION = 1  # of what is done with a sentence before and after the model
+VERSION = 2  # of what is done with a sentence before and after the model: a new one translates all anew
 
 
 @dataclass
@@ -76,44 +76,58 @@ def translate(
         ModelError: the translator failed for good; what it answered before is kept.
     """
     report = report or Report()
-    masked = {sentence: mask(sentence, translator.known) if translator.learned_marks else Masked(sentence, ())
-              for sentence in dict.fromkeys(sentences)}  # fmt: skip
-    asked = list(dict.fromkeys(one.text for one in masked.values()))
+    asked = sorted(
+        dict.fromkeys(sentences), key=lambda text: (len(text), text)
+    )  # like lengths beside each other
     report.asked += len(asked)
-    answers: dict[bytes, list[str] | None] = {}
+    settings = [VERSION, translator.digest, translator.source, translator.target, count]
 
-    def key_of(text: str) -> bytes:
-        return key("translate", VERSION, translator.digest, translator.source, translator.target, count, text)
+    def key_of(sentence: str) -> bytes:
+        return key("translate", settings, sentence)
 
-    # Sentences of like length beside each other, so that a batch is no longer than it must be.
-    ranked = sorted(asked, key=lambda text: (len(text), text))
-    for turn, batch in enumerate(
-        calls.through(
-            ranked, key_of, lambda texts: list(translator.translate(texts, count)), translator.batch
-        )
-    ):
+    answers: dict[bytes, dict[str, list[str]] | None] = {}
+    work = calls.through(asked, key_of, lambda part: _checked(translator, part, count), translator.batch)
+    for turn, batch in enumerate(work):
         if translator.failed:  # only now, so that what was translated before is kept
             raise translator.failed
         report.kept += len(batch) if turn == 0 else 0
         answers |= batch
         progress(len(answers) / max(1, len(asked)))
-    return {
-        sentence: _passed(sentence, one, answers[key_of(one.text)] or [], report)
-        for sentence, one in masked.items()
-    }
+    found = {}
+    for sentence in asked:
+        answer = answers[key_of(sentence)] or {"ways": [], "faults": []}
+        found[sentence] = answer["ways"]
+        for fault in answer["faults"]:
+            report.faults[fault] = report.faults.get(fault, 0) + 1
+    return found
 
 
-def _passed(sentence: str, masked: Masked, answers: Sequence[str], report: Report) -> list[str]:
+def _checked(
+    translator: Translator, sentences: Sequence[str], count: int
+) -> list[dict[str, list[str]] | None]:
+    """For each sentence what passed of its translations and the faults of the rest; None where it has none yet."""
+    masked = [
+        mask(sentence, translator.known) if translator.learned_marks else Masked(sentence, ())
+        for sentence in sentences
+    ]
+    different = list(dict.fromkeys(one.text for one in masked))
+    said = dict(zip(different, translator.translate(different, count), strict=True))
+    return [_passed(sentence, one, said[one.text]) for sentence, one in zip(sentences, masked, strict=True)]
+
+
+def _passed(sentence: str, masked: Masked, answers: Sequence[str] | None) -> dict[str, list[str]] | None:
     """The answers that can be a translation, with what was masked put back."""
-    made: list[str] = []
+    if answers is None:
+        return None
+    ways, faults = [], []
     for answer in answers:
         whole = unmask(answer, masked.kept) if masked.kept else answer
         fault = "lost a name or number" if whole is None else faulty(sentence, plain(whole))
         if fault:
-            report.faults[fault] = report.faults.get(fault, 0) + 1
+            faults.append(fault)
         elif whole is not None:
-            made.append(plain(whole))
-    return list(dict.fromkeys(made))
+            ways.append(plain(whole))
+    return {"ways": list(dict.fromkeys(ways)), "faults": faults}
 
 
 def faulty(sentence: str, translation: str) -> str:
