@@ -15,6 +15,8 @@ BATCH = 32  # sentences at a time
 class TorchMarian(Translator):
     """A Marian model run by transformers, in float32. Sentences of like length share a batch."""
 
+    batch = 128
+
     def __init__(
         self,
         folder: Path,
