@@ -89,7 +89,7 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
     if candidates == "auto":
         candidates = list(kind.auto_candidates(schema, task, rows["train"]))
     for candidate in candidates:
-        kind.refuse(candidate)
+        kind.refuse(candidate, recipe)
     tried = [
         ways(settled(recipe, candidate.generator, schema, task, chosen_with), schema, task, counts)
         for candidate in candidates

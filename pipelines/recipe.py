@@ -196,6 +196,15 @@ class Screen(_Part):
         description="texts: least cosine to the text they started from, by a sentence encoder; those that hardly "
         "differ from it go as well",
     )
+    personal_data: bool = Field(
+        False,
+        description="texts: addresses of mail, numbers of telephones, cards and accounts (leaven[safety])",
+    )
+    toxicity: str | Literal[False] = Field(
+        False,
+        description="texts: what a classifier of transformers, a folder or name, finds toxic; such as "
+        "unitary/toxic-bert",
+    )
     out_of_distribution: Annotated[float, Field(gt=0, lt=1)] | Literal[False] = Field(
         0.01,
         description="images: farther from train than all but this share of real images that were held out",

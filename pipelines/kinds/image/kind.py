@@ -69,7 +69,7 @@ def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
     return [Candidate(generator="distillation" if rows <= FEW else "diffusion")]
 
 
-def refuse(candidate: Candidate) -> None:
+def refuse(candidate: Candidate, recipe: Recipe) -> None:
     """Nothing that a candidate names has to be looked at before it is fitted."""
     return
 

@@ -66,7 +66,7 @@ def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
     return [Candidate(generator=name) for name in found]
 
 
-def refuse(candidate: Candidate) -> None:
+def refuse(candidate: Candidate, recipe: Recipe) -> None:
     """Nothing that a candidate names has to be looked at before it is fitted."""
     return
 

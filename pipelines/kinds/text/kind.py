@@ -84,12 +84,20 @@ def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
     return [words] if rows <= FEW and any(map(spoken, task.classes)) else [words, other]
 
 
-def refuse(candidate: Candidate) -> None:
-    """Look at what a candidate names, before anything is fitted.
+def refuse(candidate: Candidate, recipe: Recipe) -> None:
+    """Look at what a candidate and its screen name, before anything is fitted.
 
     Raises:
-        InputError: a translator that is not there, or does not know the languages.
+        InputError: a translator that is not there, or does not know the languages; what a screen needs is not there.
     """
+    screen = recipe.screen
+    if screen.personal_data or screen.toxicity:
+        from leaven.pipelines.kinds.text import safety
+
+        if screen.personal_data:
+            safety.recognizers()
+        if screen.toxicity:
+            safety.classifier(screen.toxicity)
     from leaven.generators import catalog
     from leaven.generators.errors import ModelError
 

@@ -26,6 +26,7 @@ from leaven.pipelines.kinds.text import facts
 from leaven.pipelines.kinds.text.features import Features
 from leaven.pipelines.kinds.text.language import language, languages
 from leaven.pipelines.kinds.text.learners import points_model, words_model
+from leaven.pipelines.kinds.text.safety import PersonalData, Toxicity
 from leaven.pipelines.quality.texts.near import NearTexts
 from leaven.pipelines.quality.texts.same import same_keys
 from leaven.pipelines.recipe import Recipe
@@ -84,6 +85,10 @@ def make(
         screens.append(Duplicates(column))
     if asked.meaning is not False:
         screens.append(Meaning(column, texts, asked.meaning))
+    if asked.personal_data:
+        screens.append(PersonalData(column))
+    if asked.toxicity is not False:
+        screens.append(Toxicity(column, asked.toxicity, threads))
     if [one.label_agreement for one in asked.levels()] != [False]:
         screens.append(LabelAgreement(task, ensemble, asked.level))
     return screens
