@@ -118,10 +118,10 @@ def pick(
     for name in known if asked is None else asked:
         if any(learner.name == name for learner in made):
             raise InputError(f"utility.learners: '{name}' is named twice; each learner counts once")
-        if ":" in name:
-            made.append(own(name, classes))
-        elif name in known:
+        if name in known:
             made.append(known[name])
+        elif ":" in name:
+            made.append(own(name, classes))
         elif name in others:
             raise InputError(
                 f"utility.learners: '{name}' is not for {task_type}; there are: {', '.join(known)}"

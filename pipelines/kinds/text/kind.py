@@ -145,7 +145,7 @@ def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu"
     """The classifiers that measure lift."""
     from leaven.pipelines.kinds.text.learners import learners as make
 
-    return make(task, list(names) if names is not None else None)
+    return make(task, list(names) if names is not None else None, device)
 
 
 FEW = 1_000  # train texts

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from leaven.pipelines.kinds.learner import Learner, pick
+from leaven.pipelines.kinds.text.transformer import PREFIX, Transformer
 from leaven.pipelines.task import Task
 
 WORDS_C, POINTS_C = 10.0, 10.0  # how freely each may learn
@@ -32,8 +33,11 @@ def points_model(C: float = POINTS_C) -> Any:
     return LogisticRegression(C=C, class_weight="balanced", max_iter=200)
 
 
-def learners(task: Task, names_asked: list[str] | None = None) -> list[Any]:
-    """The learners named, or the house's own; see `learner.pick`. A user's own estimator gets the texts."""
+def learners(task: Task, names_asked: list[str] | None = None, device: str = "cpu") -> list[Any]:
+    """The learners named, or the house's own; see `learner.pick`. A user's own estimator gets the texts.
+
+    `transformer:NAME` fine-tunes a model of transformers, a folder or name, on the device.
+    """
     classes = len(task.classes)
     known = {
         "tfidf": EvenLearner("tfidf", "texts", False, classes, lambda seed, threads, X, count: words_model()),
@@ -41,4 +45,13 @@ def learners(task: Task, names_asked: list[str] | None = None) -> list[Any]:
             "minilm", "points", False, classes, lambda seed, threads, X, count: points_model()
         ),
     }
+    known |= {
+        name: EvenLearner(name, "texts", True, classes, _tuned(name.removeprefix(PREFIX), device))
+        for name in names_asked or ()
+        if name.startswith(PREFIX)
+    }
     return pick(names_asked, known, task.type, classes)
+
+
+def _tuned(name: str, device: str) -> Any:
+    return lambda seed, threads, X, count: Transformer(name, seed, threads, device)
