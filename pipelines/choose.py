@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -103,8 +103,9 @@ class Choice(BaseModel):
 def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     """Compare all trials with real rows alone, or with the classic way that they were added to.
 
-    A candidate replaces `none` only if its paired gain is more than one standard error, and only if the
-    privacy gates held on validation rows; of several, the one whose gain exceeds its standard error most.
+    A candidate replaces `none` only if its paired gain is more than one standard error (or as many as the kind doubts
+    its generator by), and only if the privacy gates held on validation rows; of several, the one whose gain exceeds its
+    standard error most.
     """
     from leaven.pipelines.quality.utility import Scores, by_learner
 
@@ -113,7 +114,7 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     classic = {name: value for name, value in values.items() if name != "real"}
     compared = baselines[0].result["compared"] if baselines else "real"
     trials = [trial for one in tried for trial in trials_of(run, real, one, compared)]
-    best, wins = pick(trials)
+    best, wins = pick(trials, run.kind.doubt)
     return Choice(
         chosen=best if wins else None,
         best=best,
@@ -165,15 +166,23 @@ def _gain_of(run: Run, folds: list[Any], arm: str, compared: str) -> dict[str, f
     return {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
 
 
-def pick(trials: list[Trial]) -> tuple[Trial | None, bool]:
+def pick(
+    trials: list[Trial], doubt: Callable[[str], float] = lambda generator: 1.0
+) -> tuple[Trial | None, bool]:
     """The trial to certify, and whether it replaces `none`.
 
-    Of those whose gain is more than one standard error, the one whose gain exceeds it most: of many, the largest gain
+    `doubt`: how many standard errors a generator's gain must exceed.
+
+    Of those whose gain is more than that, the one whose gain exceeds it most: of many, the largest gain
     is the luckiest one, and the noisier the luckier. Where there is none, the same of the others, for the report.
     """
     measured = [trial for trial in trials if trial.gain is not None and math.isfinite(trial.gain["value"])]
     allowed = [trial for trial in measured if trial.reason is None]
-    sure = [trial for trial in allowed if _gain(trial, "value") > _gain(trial, "se")]
+    sure = [
+        trial
+        for trial in allowed
+        if _gain(trial, "value") > doubt(trial.candidate.generator) * _gain(trial, "se")
+    ]
     best = max(
         sure or allowed or measured,
         key=lambda trial: _gain(trial, "value") - _gain(trial, "se"),

@@ -77,6 +77,11 @@ def refuse(candidate: Candidate, recipe: Recipe) -> None:
 OWN_LABELS = ("policy", "distillation")  # what keeps its image's label, or has asked an ensemble for it
 
 
+def doubt(generator: str) -> float:
+    """How many standard errors a candidate's gain on validation rows must exceed."""
+    return 1.0
+
+
 def usual_levels(generator: str) -> tuple[Any, ...]:
     """The levels of the label screen that `auto` tries: none where nothing is left to be asked."""
     return (False,) if generator in OWN_LABELS else ("mild",)

@@ -71,6 +71,11 @@ def refuse(candidate: Candidate, recipe: Recipe) -> None:
     return
 
 
+def doubt(generator: str) -> float:
+    """How many standard errors a candidate's gain on validation rows must exceed."""
+    return 1.0
+
+
 def usual_levels(generator: str) -> tuple[Any, ...]:
     """The levels of the label screen that `auto` tries: those that have paid for the generator, since every further
     one makes the best on few validation rows more of a lucky one.
