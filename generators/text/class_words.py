@@ -63,6 +63,7 @@ class ClassWords(TextGenerator):
             " ".join(meanings[label].split()) if label in meanings else self._called(label, known @ own)
             for label, own in zip(self.classes, apart, strict=True)
         ]
+        self._words, self._weights = [], []
         called = encode(self._said, self.threads)
         aims = np.where(np.array([bool(said) for said in self._said])[:, None], called, apart)
         near = known @ aims.T

@@ -16,8 +16,6 @@ from leaven.generators.errors import ModelError
 from leaven.generators.text.calls import cache_folder
 from leaven.generators.text.quiet import quiet
 from leaven.generators.text.translation.contract import Translator
-from leaven.generators.text.translation.shortlist import FILE, VMAP
-from leaven.generators.text.translation.shortlist import unpack as unpack_shortlist
 from leaven.generators.text.translation.student import WORDS_FILE
 
 LONGEST = 256  # pieces of a translation
@@ -25,7 +23,7 @@ LONGEST = 256  # pieces of a translation
 PIECES = {"cpu": 512, "cuda": 8_192}
 NEEDED = ("config.json", "source.spm", "target.spm", "vocab.json")
 _OUTSIDE = ("</s>", "<pad>")
-_DIGESTED = (*NEEDED, "model.safetensors", "model.int8.safetensors", "pytorch_model.bin", WORDS_FILE, FILE)
+_DIGESTED = (*NEEDED, "model.safetensors", "model.int8.safetensors", "pytorch_model.bin", WORDS_FILE)
 
 
 class Vocabulary:
@@ -83,7 +81,6 @@ class Marian(Translator):
         import ctranslate2
 
         folder = converted(self.folder, self._model_digest, self.compute)
-        self._shortlisted = (folder / VMAP).is_file()
         kind = self.device.partition(":")[0]
         # Several sentences beside each other, each on one thread, are quicker than one on several.
         workers = {"inter_threads": self.threads, "intra_threads": 1} if kind == "cpu" else {}
@@ -93,15 +90,13 @@ class Marian(Translator):
         pieces = [self._vocabulary.pieces(sentence) for sentence in sentences]
         order = sorted(range(len(pieces)), key=lambda place: len(pieces[place]))
         try:
-            engine = self._engine
-            said = engine.translate_batch(
+            said = self._engine.translate_batch(
                 [pieces[place] for place in order],
                 max_batch_size=PIECES.get(self.device.partition(":")[0], 512),
                 batch_type="tokens",
                 beam_size=max(2, count),
                 num_hypotheses=count,
                 max_input_length=0,
-                use_vmap=self._shortlisted,
                 max_decoding_length=LONGEST,
                 repetition_penalty=1.0,
                 no_repeat_ngram_size=0,
@@ -126,7 +121,6 @@ def converted(folder: Path, digest: str, compute: str) -> Path:
     try:
         with quiet():
             TransformersConverter(str(folder)).convert(str(making), quantization=compute, force=True)
-        unpack_shortlist(folder, making)
         if not kept.exists():
             making.rename(kept)
     except (OSError, ValueError, KeyError, RuntimeError) as error:

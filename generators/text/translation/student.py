@@ -19,7 +19,6 @@ from leaven.generators.contract import Budget, Fit, Progress, silent
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive
 from leaven.generators.text.quiet import quiet
-from leaven.generators.text.translation import shortlist
 from leaven.generators.text.translation.masks import PLACEHOLDERS
 from leaven.generators.text.translation.pairs import Changed, Pair, Pairs, known_words
 from leaven.generators.training import Plan, train
@@ -53,7 +52,6 @@ class Student:
     model: Any  # MarianMTModel
     pieces: bytes  # SentencePiece's model
     known: list[str]
-    shortlist: str
     fit: Fit
 
     def save(self, folder: Path, source: str, target: str) -> None:
@@ -77,7 +75,6 @@ class Student:
         }
         (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
         (folder / WORDS_FILE).write_text("\n".join(self.known) + "\n", encoding="utf-8")
-        shortlist.write(self.shortlist, folder)
 
 
 def _kept_pieces(state: Path | None, make: Callable[[], bytes]) -> bytes:
@@ -207,9 +204,7 @@ def fit(
     model.train()
     done = train(model, learn, score, plan, budget=budget, progress=progress, name="translator", resumes=True)
     model.eval()
-    return Student(
-        model.cpu(), pieces, known_words(pairs.train), shortlist.learned(pairs.train, pieces), done
-    )
+    return Student(model.cpu(), pieces, known_words(pairs.train), done)
 
 
 def _losses(
