@@ -16,7 +16,7 @@ from pydantic import Field
 from leaven.generators.contract import Budget, Fit, Parameters, Progress
 from leaven.generators.errors import FitError
 from leaven.generators.text.base import Ask, TextGenerator
-from leaven.generators.text.encoder import encode
+from leaven.generators.text.encoder import class_means, encode
 from leaven.generators.text.labels import longer, may_be_short, spoken
 from leaven.generators.text.vocabulary import points, vocabulary
 
@@ -84,8 +84,7 @@ class ClassWords(TextGenerator):
 
     def _apart(self) -> np.ndarray:
         """What sets each class's texts apart from the others' for the encoder: directions (classes, 384)."""
-        found = encode(self.texts, self.threads)
-        means = np.stack([found[self.labels == code].mean(axis=0) for code in range(len(self.classes))])
+        means = class_means(self.texts, self.labels, len(self.classes), self.threads)
         means -= means.mean(axis=0)
         return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
 

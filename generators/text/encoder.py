@@ -68,6 +68,12 @@ def encode(texts: Sequence[str], threads: int = 2) -> np.ndarray:
     return np.stack([_kept[text] for text in texts]) if len(texts) else np.empty((0, WIDTH), np.float32)
 
 
+def class_means(texts: Sequence[str], labels: np.ndarray, classes: int, threads: int = 2) -> np.ndarray:
+    """The mean point of each class's texts, float32 (classes, 384). `labels`: class codes, each at least once."""
+    found = encode(texts, threads)
+    return np.stack([found[labels == code].mean(axis=0) for code in range(classes)])
+
+
 def _computed(texts: Sequence[str], threads: int) -> np.ndarray:
     """The mean of the last layer over a text's pieces, of length 1."""
     import torch

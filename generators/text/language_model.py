@@ -118,10 +118,9 @@ class LanguageModel(TextGenerator):
 
     def _neighbours(self) -> list[list[int]]:
         """For each class the others whose texts lie nearest to its own, nearest first."""
-        from leaven.generators.text.encoder import encode
+        from leaven.generators.text.encoder import class_means
 
-        points = encode(self.texts, self.threads)
-        means = np.stack([points[self.labels == code].mean(axis=0) for code in range(len(self.classes))])
+        means = class_means(self.texts, self.labels, len(self.classes), self.threads)
         means /= np.linalg.norm(means, axis=1, keepdims=True)
         alike = means @ means.T
         np.fill_diagonal(alike, -np.inf)
