@@ -5,7 +5,8 @@
 
 FOLDER holds trec6_cased, sst2 and banking77 as .jsonl.gz. A cell is a dataset cut to so many texts of each class; a
 seed draws its texts and everything else anew. `leaven` is what a user ends up with: synthetic texts where the recipe
-chose them, else real ones alone. `edits` is the classic way, `unscreened` the same generator's texts as they come.
+chose them, else real ones alone. `edits` is the classic way, `unscreened` the same generator's texts as they come,
+`translated` those of back-translation by the embedded models as they come.
 
 Seed by seed over all cells, one file for each; what is there under the same settings is not made again. Prints every
 cell with its interval (Student's t over seeds; Holm over all cells) and writes DIR/text_lift.txt.
@@ -25,9 +26,10 @@ from lift.summary import LEVEL, holm, p_value
 from texts.cells import CELLS
 from texts.unit import Asked, measure
 
-ARMS = ("real", "duplicates", "edits", "unscreened", "augmented", "leaven")
+ARMS = ("real", "duplicates", "edits", "unscreened", "translated", "augmented", "leaven")
 GAINS = {"leaven - real": ("leaven", "real"), "always - real": ("augmented", "real"),
-         "leaven - edits": ("leaven", "edits"), "always - unscreened": ("augmented", "unscreened")}  # fmt: skip
+         "leaven - edits": ("leaven", "edits"), "leaven - translated": ("leaven", "translated"),
+         "always - unscreened": ("augmented", "unscreened")}  # fmt: skip
 
 
 def run(options: argparse.Namespace, folder: Path) -> None:

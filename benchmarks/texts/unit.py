@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from lift.stages import chosen, record, stages_alone
 
 from leaven.flows.trials import Trials
@@ -14,7 +15,7 @@ from leaven.generators.contract import silent
 from leaven.pipelines.assess import first, score
 from leaven.pipelines.choose import Choice
 from leaven.pipelines.quality.utility import Arm, Duplicate
-from leaven.pipelines.recipe import Recipe, Screen
+from leaven.pipelines.recipe import Candidate, Recipe, Screen
 from leaven.pipelines.run import Run
 from texts.cells import Cell, draw
 
@@ -28,6 +29,7 @@ SCREENS = (
     "meaning",
     "label_agreement",
 )
+TRANSLATED = Candidate(generator="back_translation")
 UNSCREENED = dict.fromkeys(SCREENS, False)
 
 
@@ -49,8 +51,9 @@ def measure(asked: Asked, cell: Cell, seed: int) -> dict[str, Any]:
 
     Returns:
         `arms`: name -> learner -> the task's metric on test texts, of `real`, `edits` (the best on validation),
-        `duplicates` and `augmented` with the best candidate's texts, `unscreened` (as many, without any screen) and
-        `leaven`: `augmented` where it was chosen, else `real`. `chosen`, `trials`, `seconds`.
+        `duplicates` and `augmented` with the best candidate's texts, `unscreened` (as many, without any screen),
+        `translated` (back-translation by the embedded models, without any screen) and `leaven`: `augmented` where it
+        was chosen, else `real`. `chosen`, `trials`, `seconds`.
     """
     begun = time.monotonic()
     train, test = draw(asked.data, cell, seed)
@@ -95,7 +98,10 @@ def _arms(trials: Trials, choice: Choice) -> dict[str, dict[str, float]]:
             Arm("augmented", [real, synthetic]),
             Arm("duplicates", [real], resample=Duplicate(real, synthetic, run.task)),
         ]
-        arms += _unscreened(trials, choice, paths, real, len(synthetic))
+        unscreened = {"unscreened": choice.best.candidate, "translated": TRANSLATED}
+        for name, candidate in unscreened.items():
+            frame = _unscreened(trials, choice, candidate, paths, len(real), len(synthetic))
+            arms += [] if frame is None else [Arm(name, [real, frame])]
     scores = score(run, arms, real, test, silent)
     return {
         arm.name: {name: float(np.mean(values)) for name, values in scores.values(arm.name).items()}
@@ -103,14 +109,17 @@ def _arms(trials: Trials, choice: Choice) -> dict[str, dict[str, float]]:
     }
 
 
-def _unscreened(trials: Trials, choice: Choice, paths: list[Path], real: Any, count: int) -> list[Arm]:
-    """The same candidate's texts as they come, as many."""
+def _unscreened(
+    trials: Trials, choice: Choice, candidate: Candidate, paths: list[Path], real: int, most: int
+) -> pd.DataFrame | None:
+    """A candidate's texts as they come, in the largest of its amounts, but `most` of them; None if there are none."""
     assert choice.best is not None
     off = Screen.model_validate({**trials.run.recipe.screen.model_dump(), **UNSCREENED})
-    best = choice.best.model_copy(update={"screen": off})
     run: Run = replace(trials.run, recipe=trials.run.recipe.model_copy(update={"screen": off}))
     plain = Trials(run, trials.workers, trials.parts, trials.tried)
+    plan = max((way.plan for way in plain._ways(candidate, paths)), key=lambda plan: plan.rows)
+    best = choice.best.model_copy(update={"candidate": candidate, "plan": plan, "screen": off})
     final = plain.again(choice.model_copy(update={"best": best}), paths, "unscreened")
     if isinstance(final, str) or not final[1].rows_kept:
-        return []
-    return [Arm("unscreened", [real, first(run, final[1].kept, min(count, final[1].rows_kept), len(real))])]
+        return None
+    return first(run, final[1].kept, min(most, final[1].rows_kept), real)

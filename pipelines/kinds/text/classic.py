@@ -17,7 +17,8 @@ MOST = 20_000  # edited texts
 
 @dataclass(frozen=True)
 class Edit:
-    """Makes further rows: each text several times, edited."""
+    """Makes further rows: each text several times, edited. A text's edits hang on it and the seed alone: folds, which
+    share most texts, share most edits, and what is computed from them."""
 
     text: str  # the column
     method: Method
@@ -25,9 +26,10 @@ class Edit:
     def __call__(self, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
         times = max(1, min(EDITS, MOST // max(1, len(rows))))
         made = pd.concat([rows] * times, ignore_index=True).iloc[:MOST]
+        which = made.groupby(self.text).cumcount()
         texts = [
-            edited(str(text), derive(self.method, seed, place), self.method)
-            for place, text in enumerate(made[self.text])
+            edited(text, derive(self.method, seed, number, text), self.method)
+            for text, number in zip(made[self.text].astype(str), which, strict=True)
         ]
         return made.assign(**{self.text: texts})
 
