@@ -159,6 +159,7 @@ def _writer(path: Path, version: "Version") -> Iterator[Write]:
     import pyarrow.csv
     import pyarrow.parquet
 
+    from leaven.flows.csv_cells import unrunnable
     from leaven.generators.rows import to_arrow
 
     schema, layout = version.schema, version.layout
@@ -168,11 +169,12 @@ def _writer(path: Path, version: "Version") -> Iterator[Write]:
         folder = layout.folder(path, version.task.classes)
         yield lambda frame, seed: folder.write(frame, (generator, seed))
         return
-    kind: Any = pyarrow.csv.CSVWriter if path.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
+    is_csv = path.suffix.lower() == ".csv"
+    kind: Any = pyarrow.csv.CSVWriter if is_csv else pyarrow.parquet.ParquetWriter
     with kind(path, layout.schema(schema.arrow())) as writer:
 
         def write(frame: "DataFrame", seed: int) -> None:
-            rows = to_arrow(frame, schema)
+            rows = to_arrow(unrunnable(frame, schema) if is_csv else frame, schema)
             for start in range(0, len(rows), layout.group_rows):
                 part = rows.slice(start, layout.group_rows)
                 writer.write_table(layout.table(part, (generator, seed)))
