@@ -8,7 +8,7 @@ from typing import Any
 from leaven.generators.errors import ModelError
 from leaven.generators.text.endpoint import texts_in
 from leaven.generators.text.prompts import prompt
-from leaven.generators.text.quiet import quiet
+from leaven.generators.text.quiet import loading
 
 LONGEST = 128  # pieces of a paraphrase
 
@@ -36,15 +36,11 @@ class LocalWriter:
     def _loaded(self) -> tuple[Any, Any, bool]:
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-        try:
-            with quiet():
-                both = bool(getattr(AutoConfig.from_pretrained(self._name), "is_encoder_decoder", False))
-                kind = AutoModelForSeq2SeqLM if both else AutoModelForCausalLM
-                model: Any = kind.from_pretrained(self._name)
-                return AutoTokenizer.from_pretrained(self._name), model.to(self._device).eval(), both
-        except Exception as error:  # transformers raises whatever its parts do
-            told = " ".join(str(error).split())[:200]
-            raise ModelError(f"paraphrase: the model '{self._name}' cannot be loaded: {told}") from None
+        with loading("paraphrase", self._name):
+            both = bool(getattr(AutoConfig.from_pretrained(self._name), "is_encoder_decoder", False))
+            kind = AutoModelForSeq2SeqLM if both else AutoModelForCausalLM
+            model: Any = kind.from_pretrained(self._name, use_safetensors=True)
+            return AutoTokenizer.from_pretrained(self._name), model.to(self._device).eval(), both
 
     def write(self, items: Sequence[tuple[str, str]], seeds: Sequence[int]) -> list[list[str] | None]:
         """Paraphrases of each (label, text)."""

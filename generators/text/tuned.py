@@ -12,7 +12,7 @@ from leaven.generators.errors import ModelError
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive, torch_threads
 from leaven.generators.text.labels import spoken
-from leaven.generators.text.quiet import quiet
+from leaven.generators.text.quiet import loading, quiet
 from leaven.generators.training import Plan, train
 
 if TYPE_CHECKING:
@@ -166,13 +166,9 @@ class _OwnDice:
 def _read(name: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    try:
-        with quiet():
-            model: Any = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
-            tokenizer: Any = AutoTokenizer.from_pretrained(name)
-    except Exception as error:  # transformers raises whatever its parts do
-        told = " ".join(str(error).split())[:200]
-        raise ModelError(f"language_model: the model '{name}' cannot be loaded: {told}") from None
+    with loading("language_model", name):
+        model: Any = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
+        tokenizer: Any = AutoTokenizer.from_pretrained(name)
     if tokenizer.eos_token_id is None:
         raise ModelError(f"language_model: the model '{name}' has no mark for the end of a text")
     return model, tokenizer

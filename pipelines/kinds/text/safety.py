@@ -111,12 +111,8 @@ def classifier(name: str) -> tuple[Any, Any]:
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from leaven.generators.text.quiet import quiet
+    from leaven.generators.text.quiet import loading
 
-    try:
-        with quiet():
-            model: Any = AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True)
-            return AutoTokenizer.from_pretrained(name), model.eval()
-    except Exception as error:  # transformers raises whatever its parts do
-        told = " ".join(str(error).split())[:200]
-        raise InputError(f"screen.toxicity: the model '{name}' cannot be loaded: {told}") from None
+    with loading("screen.toxicity", name, InputError):
+        model: Any = AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True)
+        return AutoTokenizer.from_pretrained(name), model.eval()

@@ -8,7 +8,7 @@ import numpy as np
 from leaven.generators.contract import Budget, silent
 from leaven.generators.errors import InputError
 from leaven.generators.seeds import derive, torch_threads
-from leaven.generators.text.quiet import quiet
+from leaven.generators.text.quiet import loading
 from leaven.generators.training import Plan, train
 
 if TYPE_CHECKING:
@@ -90,12 +90,8 @@ class Transformer:
 def _loaded(name: str, classes: int) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    try:
-        with quiet():
-            model: Any = AutoModelForSequenceClassification.from_pretrained(
-                name, num_labels=classes, use_safetensors=True, ignore_mismatched_sizes=True
-            )
-            return AutoTokenizer.from_pretrained(name), model
-    except Exception as error:  # transformers raises whatever its parts do
-        told = " ".join(str(error).split())[:200]
-        raise InputError(f"utility.learners: the model '{name}' cannot be loaded: {told}") from None
+    with loading("utility.learners", name, InputError):
+        model: Any = AutoModelForSequenceClassification.from_pretrained(
+            name, num_labels=classes, use_safetensors=True, ignore_mismatched_sizes=True
+        )
+        return AutoTokenizer.from_pretrained(name), model
