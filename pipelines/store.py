@@ -7,130 +7,49 @@
 import contextlib
 import datetime
 import difflib
+import hashlib
 import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Protocol
+from pathlib import Path
 
+from leaven.generators.caches import cache_folder
 from leaven.generators.errors import InputError, StoreError
+from leaven.pipelines.disk import FileSystem, LocalDisk
 from leaven.pipelines.version import MANIFEST, Version
 
 LATEST = "latest.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_DRAFT = ".draft-"
 _STAMP = "%Y%m%dT%H%M%SZ"
-
-
-class FileSystem(Protocol):
-    """All that the store asks of a file system. Paths count from the store's root and use `/`."""
-
-    def folders(self, path: str) -> list[str]:
-        """Names of the folders in `path`, sorted; none where it does not exist."""
-
-    def read(self, path: str) -> bytes | None:
-        """A file's bytes, or None where there is none."""
-
-    def replace(self, path: str, content: bytes) -> None:
-        """Write a small file; a reader sees the old bytes or the new ones."""
-
-    def draft(self, path: str) -> Path:
-        """A new, empty local folder in which what will stand in `path` is composed."""
-
-    def publish(self, folder: Path, path: str) -> None:
-        """Make the local `folder` appear as `path`: its manifest is seen only when all else is there."""
-
-    def sweep(self, path: str) -> None:
-        """Remove what killed publications left in `path`."""
-
-    def local(self, path: str) -> Path:
-        """A local path with the same content."""
-
-
-class LocalDisk:
-    """A folder on a local (or mounted) disk."""
-
-    def __init__(self, root: Path):
-        self.root = root
-
-    def folders(self, path: str) -> list[str]:
-        try:
-            return sorted(entry.name for entry in (self.root / path).iterdir() if entry.is_dir())
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-
-    def read(self, path: str) -> bytes | None:
-        try:
-            return (self.root / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def replace(self, path: str, content: bytes) -> None:
-        target = self.root / path
-        handle, name = tempfile.mkstemp(prefix=_DRAFT, dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _sync(target.parent)
-
-    def draft(self, path: str) -> Path:
-        target = self.root / path
-        target.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=target))
-        folder.chmod(0o755)  # mkdtemp's is for its owner alone, but a release is read by others
-        return folder
-
-    def publish(self, folder: Path, path: str) -> None:
-        target = self.root / path
-        if folder.parent != target.parent:
-            beside = self.draft(str(PurePosixPath(path).parent))
-            shutil.copytree(folder, beside, dirs_exist_ok=True)
-            folder = beside
-        manifest = folder / MANIFEST
-        for file in sorted(folder.rglob("*"), key=lambda entry: (entry == manifest, entry)):
-            _sync(file)
-        _sync(folder)
-        folder.rename(target)
-        _sync(target.parent)
-
-    def sweep(self, path: str) -> None:
-        for entry in (self.root / path).glob(f"{_DRAFT}*"):
-            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
-
-    def local(self, path: str) -> Path:
-        return self.root / path
 
 
 class Store:
     """Versions of named datasets under one root."""
 
     def __init__(self, uri: str | Path):
-        """`uri`: a folder, or `file://` and a folder.
+        """`uri`: a folder, `file://` and a folder, or `s3://BUCKET/PREFIX` (`gs://` and `az://` likewise).
 
         Raises:
-            InputError: a URI of another scheme.
+            InputError: a URI of another scheme, or a bucket that cannot be used.
         """
         text = str(uri)
         scheme, found, rest = text.partition("://")
+        self.files: FileSystem
         if found and scheme != "file":
-            raise InputError(
-                f"store '{text}': only local folders are handled by this version, not {scheme}://"
-            )
-        self.root = Path(rest if found else text).expanduser().resolve()
-        self.files: FileSystem = LocalDisk(self.root)
+            from leaven.pipelines.objects import Bucket
+
+            self.uri = text.rstrip("/")
+            self.root = cache_folder() / "stores" / hashlib.sha256(self.uri.encode()).hexdigest()[:16]
+            self.files = Bucket(self.uri, self.root)
+        else:
+            self.root = Path(rest if found else text).expanduser().resolve()
+            self.uri = str(self.root)
+            self.files = LocalDisk(self.root)
 
     def __repr__(self) -> str:
-        return f"Store({str(self.root)!r})"
+        return f"Store({self.uri!r})"
 
     def names(self) -> list[str]:
         """Names with at least one version, sorted."""
@@ -141,7 +60,7 @@ class Store:
         """Version ids of `name`, oldest first, withheld ones too."""
         with self._clear("read"):
             found = self.files.folders(f"{name}/versions")
-            return [v for v in found if not v.startswith(".") and self._manifest(name, v) is not None]
+            return [v for v in found if not v.startswith(".") and self._there(name, v)]
 
     def latest(self, name: str) -> str | None:
         """The version that a reader gets who names none: the newest released one."""
@@ -150,13 +69,13 @@ class Store:
         if content is None:
             return None
         try:
-            return str(json.loads(content)["version"])
+            return _pointed(content)
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f'{self.root / name / LATEST}: is damaged; expected {{"version": …}}') from error
+            raise StoreError(f'{self.uri}/{name}/{LATEST}: is damaged; expected {{"version": …}}') from error
 
     def get(self, name: str, version: str) -> Version:
         """The version with this id."""
-        return Version(name, version, self.files.local(f"{name}/versions/{version}"))
+        return self.files.version(name, version)
 
     def find(self, reference: str, released_only: bool = True) -> Version:
         """The version that `NAME[@VERSION]` means.
@@ -176,23 +95,23 @@ class Store:
             hint = (
                 f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known[:10]) or 'none yet'}"
             )
-            raise InputError(f"store {self.root}: has no dataset '{name}'; {hint}")
+            raise InputError(f"store {self.uri}: has no dataset '{name}'; {hint}")
         if version:
             if version not in versions:
                 near = difflib.get_close_matches(version, versions, n=1, cutoff=0.0)
                 raise InputError(
-                    f"store {self.root}: '{name}' has no version '{version}'; the nearest is '{near[0]}'"
+                    f"store {self.uri}: '{name}' has no version '{version}'; the nearest is '{near[0]}'"
                 )
             return self.get(name, version)
         # The list above may be older than the pointer: another process may have published in between.
         chosen = self.latest(name) if released_only else versions[-1]
         if chosen is None:
             raise InputError(
-                f"store {self.root}: '{name}' has no released version; the newest one was withheld and must be "
+                f"store {self.uri}: '{name}' has no released version; the newest one was withheld and must be "
                 f"named: {name}@{versions[-1]}"
             )
-        if self._manifest(name, chosen) is None:
-            raise StoreError(f"{self.root / name / LATEST}: points to version '{chosen}', which is not there")
+        if not self._there(name, chosen):
+            raise StoreError(f"{self.uri}/{name}/{LATEST}: points to version '{chosen}', which is not there")
         return self.get(name, chosen)
 
     def work(self, name: str) -> Path:
@@ -205,13 +124,12 @@ class Store:
     def keep(self, name: str, file: str, source: Path) -> None:
         """Keep a small file of a run for the runs after it, such as which row went where."""
         with self._clear("write"):
-            (self.root / name / ".kept").mkdir(parents=True, exist_ok=True)
             self.files.replace(f"{name}/.kept/{file}", source.read_bytes())
 
     def kept(self, name: str, file: str) -> Path | None:
         """What `keep` kept, or None."""
-        path = self.files.local(f"{name}/.kept/{file}")
-        return path if path.is_file() else None
+        with self._clear("read"):
+            return self.files.local(f"{name}/.kept/{file}")
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -235,9 +153,8 @@ class Store:
             with self._clear("write"):
                 self._sweep(name)
                 now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-                self.files.replace(
-                    f"{name}/.lock.json", json.dumps({"pid": os.getpid(), "since": now}).encode()
-                )
+                content = json.dumps({"pid": os.getpid(), "since": now}).encode()
+                LocalDisk(self.root).replace(f"{name}/.lock.json", content)
             yield
         finally:
             with contextlib.suppress(OSError):
@@ -283,13 +200,12 @@ class Store:
         return self.get(name, version)
 
     def point(self, name: str, version: str) -> None:
-        """Have readers who name no version get this one."""
-        if self.latest(name) != version:
-            with self._clear("write"):
-                self.files.replace(f"{name}/{LATEST}", json.dumps({"version": version}).encode() + b"\n")
+        """Have readers who name no version get this one, unless they get a newer one already."""
+        with self._clear("write"):
+            self.files.update(f"{name}/{LATEST}", lambda old: _newer(old, version))
 
-    def _manifest(self, name: str, version: str) -> bytes | None:
-        return self.files.read(f"{name}/versions/{version}/{MANIFEST}")
+    def _there(self, name: str, version: str) -> bool:
+        return self.files.has(f"{name}/versions/{version}/{MANIFEST}")
 
     def _sweep(self, name: str) -> None:
         """What killed runs left: only the holder of the lock may do this."""
@@ -306,9 +222,26 @@ class Store:
             yield
         except OSError as error:
             reason = error.strerror or str(error)
-            path = error.filename or self.root
+            path = error.filename or self.uri
             kept = "; what was finished is kept, a rerun resumes" if verb == "write" else ""
-            raise StoreError(f"store {self.root}: cannot {verb} {path}: {reason}{kept}") from error
+            raise StoreError(f"store {self.uri}: cannot {verb} {path}: {reason}{kept}") from error
+
+
+def _pointed(content: bytes) -> str:
+    """The version that a pointer names.
+
+    Raises:
+        ValueError, KeyError, TypeError: it names none.
+    """
+    return str(json.loads(content)["version"])
+
+
+def _newer(pointer: bytes | None, version: str) -> bytes | None:
+    """What a pointer becomes when `version` is released; None where it is as new already."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        if pointer is not None and _pointed(pointer) >= version:
+            return None
+    return json.dumps({"version": version}).encode() + b"\n"
 
 
 def _holder(note: Path) -> str:
@@ -317,12 +250,3 @@ def _holder(note: Path) -> str:
         return f" (pid {held['pid']}, since {held['since']})"
     except (OSError, ValueError, KeyError):
         return ""  # it has the lock, but has not said so yet
-
-
-def _sync(path: Path) -> None:
-    """Have the disk hold a file, or a folder's entries, before anything after it."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,7 +2,8 @@
 
 import functools
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,17 @@ GENERATOR = "generator"
 
 @dataclass(frozen=True)
 class Version:
-    """A folder with a manifest. Nothing in it changes once it is published."""
+    """A folder with a manifest. Nothing in it changes once it is published.
+
+    Attributes:
+        place: the folder on this machine.
+        fetch: brings a file of the version there, or, of None, all of them; left out where they are there.
+    """
 
     name: str
     id: str
-    path: Path
+    place: Path
+    fetch: Callable[[str | None], None] | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.name}@{self.id}"
@@ -31,6 +38,13 @@ class Version:
         """The version in a folder, wherever that stands now."""
         manifest = cls("", "", path).manifest
         return cls(manifest["name"], manifest["version"], path)
+
+    @functools.cached_property
+    def path(self) -> Path:
+        """The folder, with all that the manifest lists."""
+        if self.fetch is not None:
+            self.fetch(None)
+        return self.place
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
@@ -111,7 +125,9 @@ class Version:
         return catalog.get(self.manifest["generator"]["generator"], kind).load(folder)
 
     def _json(self, name: str) -> dict[str, Any]:
+        if self.fetch is not None:
+            self.fetch(name)
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            return json.loads((self.place / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise StoreError(f"{self.path / name}: cannot be read ({error})") from error
+            raise StoreError(f"{self.place / name}: cannot be read ({error})") from error

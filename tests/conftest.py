@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from .bucket import bucket, s3_server  # noqa: F401 (fixtures)
+
 # Before anything imports Prefect or a threaded library.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")

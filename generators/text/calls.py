@@ -6,22 +6,15 @@ One SQLite file for all runs of a user. An answer is there once its batch is don
 import contextlib
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from leaven.generators.caches import cache_folder
+
 _ASKED = 500  # keys in one query
 _WAIT = 60.0  # seconds for another process that writes
-
-
-def cache_folder() -> Path:
-    """The folder of what may be made again: `LEAVEN_CACHE`, or the user's own cache folder."""
-    from platformdirs import user_cache_path
-
-    named = os.environ.get("LEAVEN_CACHE")
-    return Path(named).expanduser() if named else user_cache_path("leaven", appauthor=False)
 
 
 def key(*parts: Any) -> bytes:

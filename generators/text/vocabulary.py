@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from leaven.generators.text.calls import cache_folder
+from leaven.generators.caches import cache_folder
 from leaven.generators.text.encoder import SHA256, encode, folder
 
 COUNT = 10_000  # words that are looked at

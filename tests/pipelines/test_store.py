@@ -55,9 +55,9 @@ def test_an_unknown_name_or_version_names_the_nearest(tmp_path: Path) -> None:
         store.find("../churn")
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/x", "gs://bucket", "http://host/x"])
-def test_only_local_folders(uri: str) -> None:
-    with pytest.raises(InputError, match="only local folders"):
+@pytest.mark.parametrize("uri", ["ftp://host/x", "http://host/x"])
+def test_an_unknown_scheme_names_the_known_ones(uri: str) -> None:
+    with pytest.raises(InputError, match="expected a folder, or one of s3://, gs://, az://"):
         Store(uri)
 
 

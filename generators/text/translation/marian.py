@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from leaven.generators.caches import cache_folder
 from leaven.generators.errors import ModelError
-from leaven.generators.text.calls import cache_folder
 from leaven.generators.text.quiet import quiet
 from leaven.generators.text.translation.contract import Translator
 from leaven.generators.text.translation.student import WORDS_FILE

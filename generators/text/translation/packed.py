@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leaven.generators.text.calls import cache_folder
+from leaven.generators.caches import cache_folder
 from leaven.generators.text.translation.marian import folder_digest
 
 PACKED = "model.int8.safetensors"
