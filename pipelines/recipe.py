@@ -334,5 +334,9 @@ class Recipe(_Part):
 
 
 def resolve(path: str, folder: Path) -> Path:
-    """A path of the recipe, counted from the recipe's folder."""
+    """A path of the recipe, counted from the recipe's folder; what lies in a bucket is copied to this machine."""
+    if "://" in path:
+        from leaven.pipelines.distant import near
+
+        return near(path)
     return (folder / Path(path).expanduser()).resolve()

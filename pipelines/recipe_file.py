@@ -42,6 +42,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Recipe
     _candidates(recipe, where)
     _gates(recipe, where)
     _sources(recipe, folder, where)
+    _store(recipe, where)
     return recipe, folder
 
 
@@ -234,7 +235,22 @@ def _sources(recipe: Recipe, folder: Path, where: "_Places") -> None:
     for field, text in named.items():
         if text is None:
             continue
-        if not resolve(text, folder).exists():
+        try:
+            found = resolve(text, folder)
+        except InputError as error:
+            raise InputError(f"{where(field)}: {dotted(field)}: {error}") from None
+        if not found.exists():
             raise InputError(
-                f"{where(field)}: {dotted(field)}: there is no file '{text}' (looked for {resolve(text, folder)})"
+                f"{where(field)}: {dotted(field)}: there is no file '{text}' (looked for {found})"
             )
+
+
+def _store(recipe: Recipe, where: "_Places") -> None:
+    """The store can be meant at all; whether it answers is seen when it is used."""
+    if "://" in recipe.store:
+        from leaven.pipelines.store import Store
+
+        try:
+            Store(recipe.store)
+        except InputError as error:
+            raise InputError(f"{where(('store',))}: store: {error}") from None
