@@ -167,7 +167,7 @@ def list_(
     elif versions:
         tables.print_table(_console(), show.version_cells(versions, latest))
     else:
-        tables.plain(_console(), f"store {where.root}: holds no versions yet")
+        tables.plain(_console(), f"store {where.uri}: holds no versions yet")
 
 
 @app.command("show")
@@ -183,7 +183,9 @@ def show_(reference: Reference, store: StorePlace = DEFAULT_STORE, json: Json = 
     if json:
         tables.print_json(version.report)
         return
-    show.print_report(_console(), version.report, version.path, full=True)
+    show.print_report(_console(), version.report, version.file("report.html").parent, full=True)
+    for by, when in where.uses(version.name).get(version.id, {}).items():
+        tables.plain(_console(), f"used by {by}, since {when}")
     if newer:
         tables.plain(_console(), f"A newer version was withheld: leaven show {newer}")
 
@@ -201,7 +203,7 @@ def compare(
     where = _store(store)
     versions = [show.find(where, reference)[0] for reference in (first, second)]
     if json:
-        tables.print_json([show.summary(version.report, version.path) for version in versions])
+        tables.print_json([show.summary(version.report, version.place) for version in versions])
         return
     console = _console()
     for letter, version in zip("AB", versions, strict=True):
@@ -293,13 +295,51 @@ def _sample_like(
 
 
 @app.command()
-def path(reference: Reference, store: StorePlace = DEFAULT_STORE, json: Json = False) -> None:
+def path(
+    reference: Reference,
+    store: StorePlace = DEFAULT_STORE,
+    used_by: Annotated[
+        str | None, typer.Option(metavar="WHO", help="Note that this job uses it: `leaven clean` leaves it.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Print a version's directory, for scripts."""
-    version = _named(_store(store), reference)
+    where = _store(store)
+    version = _named(where, reference)
+    if used_by:
+        where.note_use(version.name, version.id, used_by)
     if json:
         tables.print_json({"version": str(version), "path": str(version.path)})
     else:
         print(version.path)
+
+
+@app.command()
+def clean(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="All when left out.")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="The newest versions of each name that stay.")] = 5,
+    keep_released: Annotated[bool, typer.Option(help="Whether all released versions stay.")] = True,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only show what would go.")] = False,
+    store: StorePlace = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """Remove old versions and what was left unfinished.
+
+    The version that readers get, the newest one, and those noted as used (`leaven path --used-by`) always stay.
+    """
+    from leaven.flows import show
+    from leaven.pipelines import clean as cleaning
+
+    where = _store(store)
+    found = cleaning.removals(where, names or [], keep=keep, keep_released=keep_released)
+    if yes:
+        cleaning.remove(where, found)
+    if json:
+        return tables.print_json({"removed": yes, "found": [one.told() for one in found]})
+    if not found:
+        return tables.plain(_console(), f"store {where.uri}: nothing to remove")
+    tables.print_table(_console(), show.removal_cells(found))
+    tables.plain(_console(), "Removed." if yes else "Nothing was removed yet; --yes removes these.")
 
 
 @app.command("train-translator")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from leaven.pipelines.check import CheckReport
+    from leaven.pipelines.clean import Removal
     from leaven.pipelines.store import Store
     from leaven.pipelines.version import Version
 
@@ -138,6 +139,20 @@ def version_cells(versions: Sequence["Version"], latest: Mapping[str, str | None
             "date": str(version.report.get("created", ""))[:16].replace("T", " "),
         }
         for version in versions
+    ]
+
+
+def removal_cells(found: Sequence["Removal"]) -> Cells:
+    """One row for each thing that may go from a store."""
+    return [
+        {
+            "name": one.name,
+            "what": one.what,
+            "version": one.id,
+            "size": words.size(one.bytes) if one.bytes is not None else "–",
+            "why": one.why,
+        }
+        for one in found
     ]
 
 
@@ -302,7 +317,7 @@ def listed(version: "Version", latest: Mapping[str, str | None]) -> dict[str, An
         "lift": report["utility"]["lift"],
         "rows": report["rows"]["synthetic"],
         "created": report.get("created"),
-        "path": str(version.path),
+        "path": str(version.place),
     }
 
 

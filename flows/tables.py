@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 Cells = list[dict[str, str]]  # rows of a table: heading -> text
 
 # Headings of columns that hold words; the others hold numbers and stand to the right.
-_LEFT = {"training rows", "gate", "generator", "amount", "verdict", "effect", "version", "name", "date", "number",
-         "what", "column", "type", "", "latest", "chosen", "bound", "gates failed", "why not", "stage"}  # fmt: skip
+_LEFT = {"training rows", "gate", "generator", "amount", "verdict", "effect", "version", "name", "date",
+         "number", "what", "column", "type", "", "latest", "chosen", "bound", "gates failed", "why not", "why",
+         "stage"}  # fmt: skip
 
 
 def print_table(console: "Console", cells: Cells, title: str = "") -> None:

@@ -1,5 +1,6 @@
 """The file system beneath a store: what the store asks of it, and a folder on a disk."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from typing import Protocol
 from leaven.pipelines.version import MANIFEST, Version
 
 DRAFT = ".draft-"
+_WAIT = 60.0  # seconds for another process that changes the same file
 Change = Callable[[bytes | None], bytes | None]
 
 
@@ -95,9 +97,14 @@ class LocalDisk:
         _sync(target.parent)
 
     def update(self, path: str, change: Change) -> None:
-        content = change(self.read(path))
-        if content is not None:
-            self.replace(path, content)
+        import filelock
+
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(target.with_name(f".{target.name}.lock"), timeout=_WAIT):
+            content = change(self.read(path))
+            if content is not None:
+                self.replace(path, content)
 
     def draft(self, path: str) -> Path:
         target = self.root / path
@@ -126,8 +133,9 @@ class LocalDisk:
     def remove(self, path: str) -> None:
         target = self.root / path
         hidden = target.with_name(f"{DRAFT}removed-{target.name}")
-        target.rename(hidden)
-        shutil.rmtree(hidden)
+        with contextlib.suppress(FileNotFoundError):  # gone already: the lock's holder sweeps
+            target.rename(hidden)
+            shutil.rmtree(hidden)
 
     def unfinished(self, path: str) -> dict[str, float]:
         now = time.time()

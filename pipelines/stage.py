@@ -207,9 +207,16 @@ def run(
 
 def sweep(work: Path, started: float) -> int:
     """Drop stage folders that no run has touched since `started`, and what killed stages left. Returns how many."""
-    dropped = 0
-    for folder in work.iterdir() if work.is_dir() else ():
-        if folder.is_dir() and folder.stat().st_mtime < started:
-            shutil.rmtree(folder, ignore_errors=True)
-            dropped += 1
-    return dropped
+    found = untouched(work, started)
+    for folder in found:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(found)
+
+
+def untouched(work: Path, since: float) -> list[Path]:
+    """Stage folders that no run has touched since, sorted."""
+    return sorted(
+        folder
+        for folder in (work.iterdir() if work.is_dir() else ())
+        if folder.is_dir() and folder.stat().st_mtime < since
+    )

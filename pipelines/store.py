@@ -21,6 +21,7 @@ from leaven.pipelines.disk import FileSystem, LocalDisk
 from leaven.pipelines.version import MANIFEST, Version
 
 LATEST = "latest.json"
+USES = ".kept/uses.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -130,6 +131,31 @@ class Store:
         """What `keep` kept, or None."""
         with self._clear("read"):
             return self.files.local(f"{name}/.kept/{file}")
+
+    def note_use(self, name: str, version: str, by: str) -> None:
+        """Note that `by`, such as a training job, uses a version: `leaven clean` leaves it, `leaven show` says so."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+        def noted(old: bytes | None) -> bytes:
+            uses = json.loads(old or b"{}")
+            uses.setdefault(version, {})[by] = now
+            return json.dumps(uses, indent=1, ensure_ascii=False).encode()
+
+        with self._clear("write"):
+            self.files.update(f"{name}/{USES}", noted)
+
+    def uses(self, name: str) -> dict[str, dict[str, str]]:
+        """version -> who is known to use it -> when they last said so."""
+        with self._clear("read"):
+            found = self.files.read(f"{name}/{USES}")
+        uses: dict[str, dict[str, str]] = json.loads(found or b"{}")
+        return uses
+
+    def remove(self, name: str, folder: str, id: str) -> None:
+        """Remove a version or an unfinished one (`folder`: `versions`), or work (`.work`). For the lock's holder."""
+        with self._clear("write"):
+            files = LocalDisk(self.root) if folder == ".work" else self.files
+            files.remove(f"{name}/{folder}/{id}")
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:

@@ -46,6 +46,12 @@ class Version:
             self.fetch(None)
         return self.place
 
+    def file(self, name: str) -> Path:
+        """One file of it, on this machine."""
+        if self.fetch is not None:
+            self.fetch(name)
+        return self.place / name
+
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
         """Recipe, digests, seeds, code and package versions, every file with rows and sha256, parents."""
@@ -125,9 +131,7 @@ class Version:
         return catalog.get(self.manifest["generator"]["generator"], kind).load(folder)
 
     def _json(self, name: str) -> dict[str, Any]:
-        if self.fetch is not None:
-            self.fetch(name)
         try:
-            return json.loads((self.place / name).read_text(encoding="utf-8"))
+            return json.loads(self.file(name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise StoreError(f"{self.place / name}: cannot be read ({error})") from error

@@ -1,0 +1,84 @@
+"""Clean: what may go from a store, and why; nothing goes before it was shown."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from leaven.generators.errors import InputError
+from leaven.pipelines import stage
+from leaven.pipelines.store import Store
+
+ABANDONED = 86400.0  # seconds after which an upload that has no manifest is taken for dead
+UNTOUCHED = 7 * 86400.0  # seconds after which unfinished work that no run has touched is dropped
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Something that may go."""
+
+    name: str
+    what: str  # "version", "unfinished" or "work"
+    id: str  # of a version or an unfinished one
+    why: str
+    bytes: int | None = None
+
+    def told(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def removals(
+    store: Store, names: Sequence[str] = (), *, keep: int = 5, keep_released: bool = True
+) -> list[Removal]:
+    """What may go, name by name, oldest first.
+
+    The version that readers get, the newest one and those that somebody is known to use always stay.
+
+    Args:
+        names: of datasets; all of them when left out.
+        keep: so many of the newest versions of each name stay, whatever their verdict.
+        keep_released: no released version goes.
+
+    Raises:
+        InputError: no such name, or `keep` is below 1.
+    """
+    if keep < 1:
+        raise InputError(f"--keep {keep}: expected at least 1")
+    for name in names:
+        store.find(name, released_only=False)  # refuses an unknown one
+    return [one for name in names or store.names() for one in _of(store, name, keep, keep_released)]
+
+
+def _of(store: Store, name: str, keep: int, keep_released: bool) -> Iterator[Removal]:
+    versions = store.versions(name)
+    stays = {store.latest(name), *versions[-keep:], *store.uses(name)}
+    for id in versions:
+        version = store.get(name, id)
+        if id not in stays and not (keep_released and version.released):
+            size = sum(file.bytes for file in version.files.values())
+            why = f"{version.verdict}, and not among the newest {keep}"
+            yield Removal(name, "version", id, why, size)
+    for id, seconds in store.files.unfinished(f"{name}/versions").items():
+        if seconds > ABANDONED:
+            yield Removal(name, "unfinished", id, f"not finished, untouched for {seconds / 3600:.0f} hours")
+    for folder in stage.untouched(store.root / name / ".work", time.time() - UNTOUCHED):
+        yield Removal(name, "work", folder.name, "work that no run has touched for 7 days", _size(folder))
+
+
+def remove(store: Store, found: Sequence[Removal]) -> None:
+    """Have them go, each name under its lock.
+
+    Raises:
+        InputError: a run of one of the names is going on.
+        StoreError: the store cannot be written.
+    """
+    for name in dict.fromkeys(one.name for one in found):
+        with store.lock(name):
+            for one in found:
+                if one.name == name:
+                    store.remove(name, ".work" if one.what == "work" else "versions", one.id)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

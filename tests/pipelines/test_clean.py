@@ -1,0 +1,93 @@
+"""What goes from a store, and what stays, on a disk and in a bucket."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaven.flows.cli import app
+from leaven.flows.ending import run
+from leaven.generators.errors import InputError
+from leaven.pipelines import clean
+from leaven.pipelines.stage import describe
+from leaven.pipelines.store import Store
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return Store(tmp_path / "store" if request.param == "disk" else request.getfixturevalue("bucket"))
+
+
+def publish(store: Store, content: str, released: bool) -> str:
+    version = store.new_id("a", content)
+    with store.draft("a") as folder:
+        (folder / "rows").write_text(content)
+        files = [describe(folder / "rows", folder).model_dump()]
+        verdict = "released" if released else "withheld"
+        told = {"name": "a", "version": version, "verdict": verdict, "files": files}
+        (folder / "manifest.json").write_text(json.dumps(told))
+        store.publish("a", version, folder, released)
+    return version
+
+
+def test_the_latest_the_newest_and_the_used_stay(store: Store) -> None:
+    first, second, third, fourth, fifth = (publish(store, f"{n}" * 6, n in (2, 3)) for n in range(1, 6))
+    store.note_use("a", first, "training job")
+    assert [one.id for one in clean.removals(store, keep=1)] == [fourth]
+    found = clean.removals(store, ["a"], keep=1, keep_released=False)
+    assert [(one.id, one.bytes) for one in found] == [(second, 6), (fourth, 6)]
+    assert store.versions("a") == [first, second, third, fourth, fifth], "nothing goes by looking"
+    clean.remove(store, found)
+    assert store.versions("a") == [first, third, fifth] and store.find("a").id == third
+    assert list(store.uses("a")[first]) == ["training job"] and not clean.removals(store, keep=1)
+    with pytest.raises(InputError, match="has no dataset 'b'"):
+        clean.removals(store, ["b"])
+
+
+def test_what_was_left_unfinished_goes_when_it_is_old(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = publish(store, "111111", True)
+    half = store.files.draft("a/versions")
+    (half / "rows").write_text("half")
+    if (
+        store.files.unfinished("a/versions") == {}
+    ):  # in a bucket, a draft is on this machine, an upload is not
+        files: Any = store.files
+        files.replace("a/versions/99990101T000000Z-abcdef/rows", b"half")
+    assert len(store.files.unfinished("a/versions")) == 1 and not clean.removals(store)
+    monkeypatch.setattr(clean, "ABANDONED", -1.0)
+    found = clean.removals(store)
+    assert [one.what for one in found] == ["unfinished"]
+    clean.remove(store, found)
+    assert not store.files.unfinished("a/versions") and store.versions("a") == [version]
+
+
+def test_old_work_goes(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    publish(store, "111111", True)
+    for name, age in (("fit-old", 8 * 86400), ("fit-new", 60)):
+        (store.work("a") / name).mkdir()
+        (store.work("a") / name / "model").write_text("1234")
+        os.utime(store.work("a") / name, (time.time() - age,) * 2)
+    found = clean.removals(store)
+    assert [(one.what, one.id, one.bytes) for one in found] == [("work", "fit-old", 4)]
+    clean.remove(store, found)
+    assert [path.name for path in store.work("a").iterdir()] == ["fit-new"]
+
+
+def test_the_command_shows_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path)
+    first, second = publish(store, "111111", False), publish(store, "222222", False)
+    asked = ["clean", "--store", str(tmp_path), "--keep", "1"]
+    assert (
+        run(app, asked) == 0 and "--yes removes these" in (said := capsys.readouterr().out) and first in said
+    )
+    assert store.versions("a") == [first, second]
+    assert run(app, [*asked, "--yes"]) == 0 and "Removed." in capsys.readouterr().out
+    assert store.versions("a") == [second]
+    assert run(app, [*asked, "--json"]) == 0 and json.loads(capsys.readouterr().out)["found"] == []
+    with store.lock("a"):
+        publish(store, "333333", False)
+        assert run(app, [*asked, "--yes"]) == 2 and "another run of 'a'" in capsys.readouterr().err
