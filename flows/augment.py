@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect import flow
 
-from leaven.flows import progress, starting
+from leaven.flows import lineage, progress, starting
 from leaven.flows.tasks import Stage, storage
 from leaven.flows.trials import Trials
 from leaven.flows.workers import Workers
@@ -47,9 +47,14 @@ def augment(
     """
     started = time.time()
     where = starting.store_of(recipe, Path(folder), store)
-    with where.lock(recipe.name), Workers(recipe.workers, threads=1) as workers:
+    with (
+        where.lock(recipe.name),
+        lineage.events(recipe, Path(folder), where) as told,
+        Workers(recipe.workers, threads=1) as workers,
+    ):
         steps = where.find(f"{recipe.name}@{replay}").manifest["seeds"]["steps"] if replay else None
-        return _augment(recipe, Path(folder), where, workers, started, steps)
+        told.outcome = _augment(recipe, Path(folder), where, workers, started, steps)
+        return told.outcome
 
 
 def _augment(
@@ -114,7 +119,7 @@ def _augment(
         private=model.result.get("privacy") if model else None,
     )
     with progress.stage("release"):
-        lineage = stage.digest(run.lineage)
+        line = stage.digest(run.lineage)
         outcome: Outcome = release_task(
             recipe,
             store=store,
@@ -124,7 +129,7 @@ def _augment(
             synthetic=made.kept if made else [],
             rejected=[*source.paths("rejected.parquet"), *(made.rejected if made else [])],
             generator=model.path(FOLDER) if model else None,
-            seeds={"split": recipe.split.seed, "lineage": lineage, "steps": trials.all_steps()},
+            seeds={"split": recipe.split.seed, "lineage": line, "steps": trials.all_steps()},
             stages=[source, parts, *([model] if model else []), *(made.records if made else []), certificate],
             parents=store.versions(recipe.name)[-1:],
         )
