@@ -22,6 +22,9 @@ class FileSystem(Protocol):
     def folders(self, path: str) -> list[str]:
         """Names of the folders in `path`, sorted; none where it does not exist."""
 
+    def published(self, path: str) -> list[str]:
+        """Names of the folders in `path` that hold a manifest, sorted."""
+
     def has(self, path: str) -> bool:
         """Whether there is such a file."""
 
@@ -70,6 +73,13 @@ class LocalDisk:
             return sorted(entry.name for entry in (self.root / path).iterdir() if entry.is_dir())
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def published(self, path: str) -> list[str]:
+        return [
+            name
+            for name in self.folders(path)
+            if not name.startswith(".") and self.has(f"{path}/{name}/{MANIFEST}")
+        ]
 
     def has(self, path: str) -> bool:
         return (self.root / path).is_file()

@@ -84,6 +84,9 @@ class Bucket:
             found = obstore.list_with_delimiter(self._store, _key(path) or None)
         return sorted(PurePosixPath(prefix).name for prefix in found["common_prefixes"])
 
+    def published(self, path: str) -> list[str]:
+        return sorted(name for name, files in self._inside(path).items() if MANIFEST in files)
+
     def has(self, path: str) -> bool:
         import obstore
 
@@ -157,21 +160,12 @@ class Bucket:
             self.near.remove(path)
 
     def unfinished(self, path: str) -> dict[str, float]:
-        import obstore
-
-        found, now = {}, datetime.datetime.now(datetime.UTC)
-        for name in self.folders(path):
-            if self.has(f"{path}/{name}/{MANIFEST}"):
-                continue
-            with self._told("list", path):
-                times = [
-                    entry["last_modified"]
-                    for batch in obstore.list(self._store, _key(f"{path}/{name}"))
-                    for entry in batch
-                ]
-            if times:
-                found[name] = (now - max(times)).total_seconds()
-        return found
+        now = datetime.datetime.now(datetime.UTC)
+        return {
+            name: (now - max(files.values())).total_seconds()
+            for name, files in self._inside(path).items()
+            if MANIFEST not in files
+        }
 
     def local(self, path: str) -> Path | None:
         content = self.read(path)
@@ -225,11 +219,24 @@ class Bucket:
         finally:
             Path(part).unlink(missing_ok=True)
 
-    def _files(self, path: str) -> list[str]:
+    def _inside(self, path: str) -> dict[str, dict[str, datetime.datetime]]:
+        """Folders in `path` -> their files -> when each was written: one listing for all of them."""
+        found: dict[str, dict[str, datetime.datetime]] = {}
+        for key, written in self._files(path).items():
+            folder, _, file = key.removeprefix(f"{_key(path)}/").partition("/")
+            if file:
+                found.setdefault(folder, {})[file] = written
+        return found
+
+    def _files(self, path: str) -> dict[str, datetime.datetime]:
         import obstore
 
         with self._told("list", path):
-            return [entry["path"] for batch in obstore.list(self._store, _key(path)) for entry in batch]
+            return {
+                entry["path"]: entry["last_modified"]
+                for batch in obstore.list(self._store, _key(path))
+                for entry in batch
+            }
 
     def _tagged(self, path: str) -> tuple[bytes, str | None] | None:
         """A file's bytes and the ETag that they have."""

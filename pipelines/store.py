@@ -60,8 +60,7 @@ class Store:
     def versions(self, name: str) -> list[str]:
         """Version ids of `name`, oldest first, withheld ones too."""
         with self._clear("read"):
-            found = self.files.folders(f"{name}/versions")
-            return [v for v in found if not v.startswith(".") and self._there(name, v)]
+            return self.files.published(f"{name}/versions")
 
     def latest(self, name: str) -> str | None:
         """The version that a reader gets who names none: the newest released one."""
@@ -111,7 +110,7 @@ class Store:
                 f"store {self.uri}: '{name}' has no released version; the newest one was withheld and must be "
                 f"named: {name}@{versions[-1]}"
             )
-        if not self._there(name, chosen):
+        if not self.files.has(f"{name}/versions/{chosen}/{MANIFEST}"):
             raise StoreError(f"{self.uri}/{name}/{LATEST}: points to version '{chosen}', which is not there")
         return self.get(name, chosen)
 
@@ -229,9 +228,6 @@ class Store:
         """Have readers who name no version get this one, unless they get a newer one already."""
         with self._clear("write"):
             self.files.update(f"{name}/{LATEST}", lambda old: _newer(old, version))
-
-    def _there(self, name: str, version: str) -> bool:
-        return self.files.has(f"{name}/versions/{version}/{MANIFEST}")
 
     def _sweep(self, name: str) -> None:
         """What killed runs left: only the holder of the lock may do this."""
