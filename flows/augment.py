@@ -13,7 +13,7 @@ from prefect import flow
 from leaven.flows import lineage, progress, starting
 from leaven.flows.tasks import Stage, storage
 from leaven.flows.trials import Trials
-from leaven.flows.workers import Workers
+from leaven.flows.workers import Runner, Workers, start
 from leaven.pipelines import stage
 from leaven.pipelines.certify import certify
 from leaven.pipelines.choose import Choice, Tried, choose
@@ -35,7 +35,12 @@ split_task, choose_task, certify_task = Stage(split), Stage(choose), Stage(certi
 
 @flow(name="augment", persist_result=False, log_prints=False)
 def augment(
-    recipe: Recipe, folder: str = ".", store: str | None = None, replay: str | None = None
+    recipe: Recipe,
+    folder: str = ".",
+    store: str | None = None,
+    replay: str | None = None,
+    runner: Runner = "local",
+    address: str | None = None,
 ) -> Outcome:
     """Learn from the recipe's rows, make synthetic ones, and release them only if a classifier gets better.
 
@@ -44,13 +49,15 @@ def augment(
         folder: the folder that the recipe's paths count from.
         store: folder or URI of the store, in place of the recipe's.
         replay: a version of this name whose fits are repeated step by step where the clock had ended them.
+        runner: where the work is done; changes no byte of the rows.
+        address: of a Ray cluster, for the runner `ray`.
     """
     started = time.time()
     where = starting.store_of(recipe, Path(folder), store)
     with (
         where.lock(recipe.name),
         lineage.events(recipe, Path(folder), where) as told,
-        Workers(recipe.workers, threads=1) as workers,
+        start(runner, recipe, where.work(recipe.name), address) as workers,
     ):
         steps = where.find(f"{recipe.name}@{replay}").manifest["seeds"]["steps"] if replay else None
         told.outcome = _augment(recipe, Path(folder), where, workers, started, steps)
@@ -100,7 +107,15 @@ def _augment(
     with progress.stage("certify") as tell:
         paths: dict[str, Any] = {"fitted": model, "real": real, "half": half, "test": test}
         certificate = certify_task(
-            run, choice, made, half_made, **paths, role=role, without_worth=without_worth, progress=tell
+            run,
+            choice,
+            made,
+            half_made,
+            **paths,
+            role=role,
+            without_worth=without_worth,
+            each=workers.each,
+            progress=tell,
         )
     once = {"ingest": source.seconds, "split": parts.seconds, "certify": certificate.seconds}
     report = assemble(
@@ -139,6 +154,13 @@ def _augment(
     return outcome
 
 
-def run_recipe(recipe: Recipe, folder: Path, store: str | None = None, replay: str | None = None) -> Outcome:
+def run_recipe(
+    recipe: Recipe,
+    folder: Path,
+    store: str | None = None,
+    replay: str | None = None,
+    runner: Runner = "local",
+    address: str | None = None,
+) -> Outcome:
     """Run the flow in this process, on the server that is configured or on a temporary one."""
-    return augment(recipe, str(folder), store, replay)
+    return augment(recipe, str(folder), store, replay, runner, address)

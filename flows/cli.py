@@ -7,7 +7,7 @@ wrong, 3 withheld by a gate, 130 interrupted, 1 anything else.
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -125,9 +125,21 @@ def run(
     store: Annotated[
         str | None, typer.Option(metavar="URI", help="Folder or URI of the store, in place of the recipe's.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=256, help="Processes that sample shards.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=256, help="Processes that sample shards; processors of a Ray that is started here."
+        ),
+    ] = None,
     replay: Annotated[
         str | None, typer.Option(metavar="VERSION", help="Repeat a version's fits step by step.")
+    ] = None,
+    runner: Annotated[
+        Literal["local", "ray"], typer.Option(help="Where the work is done; changes no byte of the rows.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of a Ray cluster (or RAY_ADDRESS); without one, a Ray is started here."),
     ] = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -139,7 +151,7 @@ def run(
     Exit status: 0 released, 3 withheld by a gate, 2 the input is wrong, 1 anything else.
     """
 
-    result = _run(recipe, overrides or [], store, workers, json, verbose, replay)
+    result = _run(recipe, overrides or [], store, workers, json, verbose, replay, runner, address)
     if json:
         tables.print_json(result)
     raise typer.Exit(0 if result["verdict"] == "released" else WITHHELD)
@@ -419,6 +431,8 @@ def _run(
     json: bool,
     verbose: bool,
     replay: str | None = None,
+    runner: Literal["local", "ray"] = "local",
+    address: str | None = None,
 ) -> dict[str, Any]:
     """Run one recipe and print what came out; returns what `--json` prints."""
     from leaven.flows import show, starting
@@ -426,7 +440,7 @@ def _run(
     recipe, folder = starting.refuse(path, overrides)
     if workers is not None:
         recipe = recipe.model_copy(update={"workers": workers})
-    outcome = starting.run(recipe, folder, store, _errors(), verbose, replay)
+    outcome = starting.run(recipe, folder, store, _errors(), verbose, replay, runner, address)
     if not json:
         show.print_report(_console(), outcome.report, outcome.path)
         if not outcome.new:

@@ -14,6 +14,7 @@ from leaven.generators.errors import InputError, StoreError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from leaven.flows.workers import Runner
     from leaven.pipelines.check import CheckReport
     from leaven.pipelines.recipe import Recipe
     from leaven.pipelines.release import Outcome
@@ -148,18 +149,23 @@ def run(
     console: "Console | None",
     verbose: bool = False,
     replay: str | None = None,
+    runner: "Runner" = "local",
+    address: str | None = None,
 ) -> "Outcome":
     """Run the flow in this process, with progress on `console`.
 
     Args:
         replay: a version of this name; fits that the clock ended there are repeated step by step.
+        runner: where the work is done: `local` or `ray`.
+        address: of the Ray cluster; without one, a Ray is started on this machine.
 
     Raises:
-        InputError: another run of this name is going on, or there is no such version to replay.
+        InputError: another run of this name is going on, there is no such version to replay, or no such cluster.
         StoreError: the store cannot be written.
     """
-    from leaven.flows import prefect_setup, progress
+    from leaven.flows import prefect_setup, progress, workers
 
+    workers.start(runner, recipe, folder, address)  # what the flow would refuse is refused at once
     where = store_of(recipe, folder, store)
     if replay is not None:
         where.find(f"{recipe.name}@{replay}")
@@ -173,4 +179,4 @@ def run(
 
             if server is not None:
                 server.wait()
-        return run_recipe(recipe, folder, store, replay)
+        return run_recipe(recipe, folder, store, replay, runner, address)

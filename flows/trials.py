@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,18 @@ def sample_in(workers: Workers, *args: Any, **options: Any) -> Record:
     return workers.call(sample, *args, **options)
 
 
-fit_task, sample_task = Stage(fit), Stage(sample_in)
-baseline_task, assess_task = Stage(baseline), Stage(assess)
+def _stage(function: Callable[..., Record]) -> Stage:
+    """The stage as a task that takes the workers first: they know where a stage is done."""
+
+    @functools.wraps(function)
+    def call(workers: Workers, *args: Any, **options: Any) -> Record:
+        return workers.stage(function, *args, **options)
+
+    return Stage(call)
+
+
+fit_task, baseline_task, assess_task = _stage(fit), _stage(baseline), _stage(assess)
+sample_task = Stage(sample_in)
 
 
 @dataclass
@@ -70,15 +80,17 @@ class Trials:
             train, held_out = fold_paths(self.parts, fold)
             with progress.stage(f"baseline, fold {fold + 1} of {folds}") as tell:
                 record = baseline_task(
-                    self.run, train, held_out, fold=fold, repeats=self._seeds, progress=tell
+                    self.workers, self.run, train, held_out, fold=fold, repeats=self._seeds, progress=tell
                 )
                 self.baselines.append(record)
-            for one in self.tried:
-                if self.run.remaining <= 0 and fold:
-                    self._end_at(fold, folds)
-                    return
-                if one.racing:
-                    self._one(one, train, held_out, fold)
+            racing = [one for one in self.tried if one.racing]
+            if not all(
+                self.workers.together(
+                    functools.partial(self._in_time, one, train, held_out, fold) for one in racing
+                )
+            ):
+                self._end_at(fold, folds)
+                return
             made_in = sum(one.seconds_of(fold) for one in self.tried) + self.baselines[-1].seconds
             longest = max(longest, time.time() - begun, made_in)
             if fold + 1 < folds:
@@ -108,6 +120,13 @@ class Trials:
             one.forget(fold)
         self.notes.append(f"{why} {fold} of {folds} folds")
 
+    def _in_time(self, one: Tried, train: list[Path], held_out: Path, fold: int) -> bool:
+        """Try a candidate in a fold; whether there was time left for it. In the first fold it is told why not."""
+        if fold and self.run.remaining <= 0:
+            return False
+        self._one(one, train, held_out, fold)
+        return True
+
     def _one(self, one: Tried, train: list[Path], held_out: Path, fold: int) -> None:
         """One candidate in one fold; a failure is kept as its reason."""
         if self.run.remaining <= 0:
@@ -124,6 +143,7 @@ class Trials:
             made = dict(sorted(made.items()))
             with progress.stage(f"assess {one.candidate.label}, fold {fold + 1}") as tell:
                 record = assess_task(
+                    self.workers,
                     self.run,
                     one.candidate,
                     made,
@@ -180,7 +200,9 @@ class Trials:
         """A fitted generator."""
         seconds = min(self.run.recipe.budget.fit, max(LEAST_FIT, self.run.remaining / 2))
         with progress.stage(f"fit {candidate.label}, {part}") as tell:
-            model: Record = fit_task(self.run, candidate, train, part=part, seconds=seconds, progress=tell)
+            model: Record = fit_task(
+                self.workers, self.run, candidate, train, part=part, seconds=seconds, progress=tell
+            )
         return model
 
     def _make(
@@ -215,6 +237,7 @@ class Trials:
                 part=part,
                 level=screen,
                 sample_shards=sample_shards,
+                each=workers.each,
                 progress=tell,
             )
 

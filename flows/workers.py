@@ -10,12 +10,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from leaven.generators.errors import LeavenError
+from leaven.generators.errors import InputError, LeavenError
+from leaven.generators.parallel import Each
+
+if TYPE_CHECKING:
+    from leaven.pipelines.recipe import Recipe
 
 Result = TypeVar("Result")
+Runner = Literal["local", "ray"]
 
 CHECK_SECONDS = 0.5
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -51,8 +57,8 @@ class Workers:
         """
         if self.count == 1:
             with self._lock:
-                return _limited(self.threads, function, args, options)
-        return self._wait(self._start().submit(_limited, self.threads, function, args, options))
+                return limited(self.threads, function, args, options)
+        return self._wait(self._start().submit(limited, self.threads, function, args, options))
 
     def map(self, function: Callable[[Any], Result], arguments: Iterable[Any]) -> list[Result]:
         """`function` of each argument, in order. The first error ends it.
@@ -63,13 +69,26 @@ class Workers:
         if self.count == 1:
             return [self.call(function, argument) for argument in arguments]
         pool = self._start()
-        futures = [pool.submit(_limited, self.threads, function, (argument,), {}) for argument in arguments]
+        futures = [pool.submit(limited, self.threads, function, (argument,), {}) for argument in arguments]
         try:
             return [self._wait(future) for future in futures]
         except BaseException:
             for future in futures:
                 future.cancel()
             raise
+
+    def stage(self, function: Callable[..., Result], *args: Any, **options: Any) -> Result:
+        """A whole stage, which has its own threads: done here, where it has the machine to itself."""
+        return function(*args, **options)
+
+    @property
+    def each(self) -> Each | None:
+        """Like `map`, for the pieces of a stage that may be done elsewhere; None where there is no elsewhere."""
+        return None
+
+    def together(self, calls: Iterable[Callable[[], Result]]) -> list[Result]:
+        """Calls that consist of several stages: one after the other, since stages are done here."""
+        return [call() for call in calls]
 
     def _start(self) -> Any:
         with self._lock:
@@ -108,7 +127,7 @@ def end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _limited(
+def limited(
     threads: int, function: Callable[..., Result], args: tuple[Any, ...], options: dict[str, Any]
 ) -> Result:
     """Do the work with so many threads in numeric libraries, then put back what was before."""
@@ -124,3 +143,27 @@ def _limited(
         finally:
             if torch is not None:
                 torch.set_num_threads(before)
+
+
+def start(runner: Runner, recipe: "Recipe", work: Path, address: str | None = None) -> Workers:
+    """The workers of a run.
+
+    Args:
+        runner: where the work is done: `local`, on this machine, or `ray`, on a Ray cluster.
+        work: the run's folder.
+        address: of the cluster; without one, a Ray is started on this machine.
+
+    Raises:
+        InputError: `address` is given without `ray`, or Ray is not installed.
+    """
+    if runner == "local":
+        if address:
+            raise InputError(f"address: found '{address}'; expected none, since only the runner ray has one")
+        return Workers(recipe.workers, threads=1)
+    from leaven.flows.ray_workers import RayWorkers, demand
+    from leaven.pipelines.run import resolve_device
+
+    demand()
+    gpus = 1 if resolve_device(recipe.device) == "cuda" else 0
+    cpus = recipe.workers if recipe.workers > 1 else None
+    return RayWorkers(work, address, cpus=cpus, threads=recipe.threads, gpus=gpus)

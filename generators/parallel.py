@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Like `map`: a function of each argument, in order, wherever that is done."""
 
 
 def beside(calls: Iterable[Call], processes: int) -> Iterator[Any]:

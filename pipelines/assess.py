@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from leaven.generators.contract import Progress, silent
+from leaven.generators.parallel import Each
 from leaven.generators.rows import Rows
 from leaven.pipelines import stage
 from leaven.pipelines.recipe import Candidate
@@ -60,6 +61,7 @@ def score(
     held_out: pd.DataFrame,
     progress: Progress,
     repeats: int | None = None,
+    each: Each | None = None,
 ) -> Any:
     """`utility.score_arms` with this run's settings; with `repeats` in place of the recipe's, and quicker learners,
     while candidates are compared."""
@@ -78,6 +80,7 @@ def score(
         seed=run.seed("utility"),
         max_rows=run.recipe.utility.max_rows,
         threads=run.recipe.threads,
+        each=each,
         progress=progress,
     )
 

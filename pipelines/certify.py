@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from leaven.generators.contract import Progress, silent
+from leaven.generators.parallel import Each
 from leaven.generators.rows import Rows
 from leaven.pipelines import stage
 from leaven.pipelines.assess import first, measure, score, settings
@@ -30,6 +31,7 @@ def certify(
     test: Path,
     role: str,
     without_worth: str | None = None,
+    each: Each | None = None,
     progress: Progress = silent,
 ) -> Record:
     """Measure the chosen (or best) candidate's rows on test rows.
@@ -40,6 +42,7 @@ def certify(
         fitted: that generator.
         half_made: rows of the generator refitted on `half` of the real rows, for the worth in real rows.
         without_worth: why the worth is not measured, if so.
+        each: like `map`; fits the learners, see `utility.score_arms`.
 
     Returns:
         A record whose result holds the report's `utility`, `fidelity`, `diversity`, `privacy` and `panels`.
@@ -49,7 +52,7 @@ def certify(
     def make(out: Path) -> dict[str, object]:
         rows, held_out = run.frame(*real), run.frame(test)
         arms = _arms(run, choice, rows, made)
-        scores = score(run, arms, rows, held_out, _part(progress, 0.0, 0.5, "arms"))
+        scores = score(run, arms, rows, held_out, _part(progress, 0.0, 0.5, "arms"), each=each)
         scores.save(out / "scores.npz")
         draws, seed = run.recipe.utility.draws, run.seed("bootstrap")
         values = bootstrap.arms([scores], run.task, draws, seed)
@@ -75,7 +78,7 @@ def certify(
             "per_class": _per_class(run, scores, names),
         }
         result |= _worth(
-            run, made, half_made, real, half, test, without_worth, _part(progress, 0.5, 0.8, "worth")
+            run, made, half_made, real, half, test, without_worth, each, _part(progress, 0.5, 0.8, "worth")
         )
         quality: dict[str, Any] = {"fidelity": {}, "diversity": {}, "privacy": {}}
         panels: dict[str, Any] = {}
@@ -151,6 +154,7 @@ def _worth(
     half: Path,
     test: Path,
     without: str | None,
+    each: Each | None,
     progress: Progress,
 ) -> dict[str, Any]:
     """The worth in real rows with its learning curve, or null with the reason."""
@@ -177,6 +181,7 @@ def _worth(
         max_rows=run.recipe.utility.max_rows,
         draws=run.recipe.utility.draws,
         threads=run.recipe.threads,
+        each=each,
         progress=progress,
     )
     return {**found, "worth_reason": found["worth_real_rows"].get("reason")}

@@ -1,5 +1,6 @@
 """Screen: drop synthetic rows that must not be used, each with its reason. One shard in memory at a time."""
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from leaven.generators.contract import Progress, silent
+from leaven.generators.parallel import Each
 from leaven.generators.rows import to_frame
 from leaven.generators.schema import Schema
 from leaven.pipelines.recipe import Recipe, Screen
@@ -40,6 +42,7 @@ def screen(
     threads: int,
     level: Screen | None = None,
     quotas: Sequence[tuple[int, int]] = (),
+    each: Each | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Pass every shard through the kind's screens.
@@ -58,14 +61,17 @@ def screen(
         level: one of `recipe.screen.levels()`; the first one when left out.
         quotas: (shards, rows) one after the other: of these shards no more than these rows are kept, and what comes
             after them is not looked at. All rows are when left out.
+        each: like `map`; judges the shards. Their rows are kept and written here, since quotas go by what came before.
         progress: called after each shard.
 
     Returns:
         `{"sampled": n, "kept": n, "rejected": {reason: count}, "kept_per_class": {label: count}}`.
     """
     progress(0.0, "fitting screens")
-    judged = with_sources(schema)
-    screens = _at(level, _fitted(kind, schema, task, recipe, train, seed, threads))
+    asked = recipe.model_dump(mode="json", include={"screen", "constraints", "source"})
+    files = [file_digest(path) for path in train]
+    key = digest([kind.__name__, schema.model_dump(), task.model_dump(), asked, files, seed, threads])
+    judge = functools.partial(_judged, key, kind, schema, task, recipe, train, seed, threads, level)
     left = [[shards_of, rows] for shards_of, rows in quotas]
     folder = out / "kept"
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,9 +80,8 @@ def screen(
     classes: Counter[str] = Counter(dict.fromkeys(task.classes, 0))
     sampled = kept = 0
     with pq.ParquetWriter(out / "rejected.parquet", first.append(pa.field("_reason", pa.string()))) as writer:
-        for number, shard in enumerate(shards):
+        for number, (shard, found) in enumerate(zip(shards, (each or map)(judge, shards), strict=True)):
             table = pq.read_table(shard)
-            found = why(screens, to_frame(table, judged))
             keep = found == ""
             if left:
                 looked_at = _within(left, keep)
@@ -99,6 +104,23 @@ def screen(
     }
 
 
+def _judged(
+    key: str,
+    kind: ModuleType,
+    schema: Schema,
+    task: Task,
+    recipe: Recipe,
+    train: list[Path],
+    seed: int,
+    threads: int,
+    level: Screen | None,
+    shard: Path,
+) -> np.ndarray:
+    """What `why` says of a shard's rows. A process fits the screens for its first shard and keeps them."""
+    screens = _at(level, _fitted(key, kind, schema, task, recipe, train, seed, threads))
+    return why(screens, to_frame(pq.read_table(shard), with_sources(schema)))
+
+
 def _within(left: list[list[int]], keep: np.ndarray) -> int:
     """How many rows of the next shard are looked at, given what is `left` of the quotas; takes them off."""
     while not left[0][0]:
@@ -116,12 +138,16 @@ _last: dict[str, list[Any]] = {}
 
 
 def _fitted(
-    kind: ModuleType, schema: Schema, task: Task, recipe: Recipe, train: list[Path], seed: int, threads: int
+    key: str,
+    kind: ModuleType,
+    schema: Schema,
+    task: Task,
+    recipe: Recipe,
+    train: list[Path],
+    seed: int,
+    threads: int,
 ) -> list[Any]:
-    """The kind's screens; those of the last call again where all is the same, as in a further round or level."""
-    asked = recipe.model_dump(mode="json", include={"screen", "constraints", "source"})
-    files = [file_digest(path) for path in train]
-    key = digest([kind.__name__, schema.model_dump(), task.model_dump(), asked, files, seed, threads])
+    """The kind's screens; those of the last call again where the key is the same, as in a further round or level."""
     if key not in _last:
         screens = kind.screens(schema, task, recipe, train=train, seed=seed, threads=threads)
         _last.clear()

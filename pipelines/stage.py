@@ -188,8 +188,13 @@ def run(
             peak_memory_bytes=peak_memory(),
         )
         (making / RECORD).write_text(record.model_dump_json(indent=1))
-        if folder.exists():  # damaged, or made by another process in the meantime
-            shutil.rmtree(folder)
+        if folder.exists():
+            other = finished(folder, inputs, config)
+            if (
+                other is not None
+            ):  # made in the meantime, by a worker that was thought lost: others may read it
+                return other
+            shutil.rmtree(folder)  # damaged
         making.rename(folder)
     except OSError as error:
         if error.errno in STORAGE_FAILS:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from leaven.generators.contract import Progress, silent
+from leaven.generators.parallel import Each
 from leaven.pipelines import stage
 from leaven.pipelines.amounts import Order, Plan, Shard, shards
 from leaven.pipelines.recipe import Candidate, Screen
@@ -66,12 +67,13 @@ def synthesize(
     part: str,
     level: Screen | None = None,
     sample_shards: SampleShards | None = None,
+    each: Each | None = None,
     progress: Progress = silent,
 ) -> Made:
     """The plan's rows, screened at one of the recipe's levels (the first one when left out).
 
     All levels judge the same rows in the first round. `sample_shards` makes the shards of one round, in any order or
-    place.
+    place; `each` judges them, in any place.
 
     Raises:
         ConditionError: rows that meet a condition of the plan cannot be made.
@@ -101,6 +103,7 @@ def synthesize(
             part=part,
             role=model.result["role"],
             turn=turn,
+            each=each,
             progress=progress,
         )
         sampled = [path for record in records for path in record.paths("rows.parquet")]
@@ -156,6 +159,7 @@ def _screen(
     part: str,
     role: str,
     turn: int,
+    each: Each | None,
     progress: Progress,
 ) -> Record:
     shards_of = _shards_of(orders, cut)
@@ -173,6 +177,7 @@ def _screen(
             threads=run.recipe.threads,
             level=level,
             quotas=list(zip(shards_of, wanted, strict=True)),
+            each=each,
             progress=progress,
         )
         kept = iter([pq.read_metadata(path).num_rows for path in sorted((out / "kept").glob("*.parquet"))])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from leaven.generators.contract import Progress, silent
-from leaven.generators.parallel import Call, beside
+from leaven.generators.parallel import Call, Each, beside
 from leaven.generators.seeds import derive
 from leaven.pipelines.quality import metrics, thresholds
 from leaven.pipelines.quality.scores import Scores
@@ -59,6 +59,7 @@ def score_arms(
     seed: int,
     max_rows: int,
     threads: int,
+    each: Each | None = None,
     progress: Progress = silent,
 ) -> Scores:
     """Train every arm with every learner and score the held-out rows.
@@ -76,6 +77,7 @@ def score_arms(
         max_rows: no arm trains on more rows. Real rows beyond half of it are thinned, stratified, and the other rows
             of an arm by as much, so that `real` means the same rows whatever it is compared with.
         threads: of a learner.
+        each: like `map`; does the fits. On this machine when left out, networks `threads` at a time.
         progress: told the share of fits done.
 
     Raises:
@@ -108,7 +110,10 @@ def score_arms(
                     )
             workshop.forget()
 
-    said = beside(calls(), threads if networks and learners[0].beside else 1)
+    if each is not None:
+        said = iter(each(_called, calls()))
+    else:
+        said = beside(calls(), threads if networks and learners[0].beside else 1)
     for arm in arms:
         scores.outputs[arm.name] = {}
         for learner in learners:
@@ -120,6 +125,11 @@ def score_arms(
             scores.outputs[arm.name][learner.name] = np.stack(made)
     progress(1.0, "scored")
     return scores
+
+
+def _called(call: Call) -> Any:
+    function, arguments = call
+    return function(*arguments)
 
 
 @dataclass

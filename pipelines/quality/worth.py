@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from leaven.generators.contract import Progress, silent
+from leaven.generators.parallel import Each
 from leaven.generators.seeds import derive
 from leaven.pipelines.quality import bootstrap, utility
 from leaven.pipelines.quality.scores import Scores
@@ -40,6 +41,7 @@ def worth(
     max_rows: int,
     draws: int,
     threads: int,
+    each: Each | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Read the score of half + synthetic off the real-only curve from half to all.
@@ -86,6 +88,7 @@ def worth(
             seed=own_seed,
             max_rows=max_rows,
             threads=threads,
+            each=each,
             progress=lambda share, text: progress((done + share) / steps, f"learning curve: {text}"),
         )
         done += 1
