@@ -7,9 +7,12 @@ so that nodes need neither its server nor its start-up time. Files go through a 
 import contextlib
 import contextvars
 import functools
+import importlib.util
 import itertools
 import os
+import signal
 import socket
+import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,16 +27,14 @@ from leaven.generators.parallel import Each
 from leaven.pipelines import stage
 
 RETRIES = 3  # times that a piece of work is begun again when its process or its node is lost
-OBJECT_STORE_BYTES = (
-    256 * 2**20
-)  # of a Ray of our own: shards go through files; what does not fit spills to disk
+OBJECT_STORE_BYTES = 256 * 2**20  # of a Ray of our own: shards go through files, and the rest spills to disk
+CONNECT_SECONDS = 10.0
 AHEAD = 2  # pieces of work per processor that are handed out at once
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Unless told, Ray begins a piece that is out of memory again for ever.
     "RAY_task_oom_retries": str(RETRIES),
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
 
@@ -70,11 +71,10 @@ class RayWorkers(Workers):
         """Connect.
 
         Raises:
-            InputError: Ray is not installed, no cluster answers, or it has no GPU where one is needed.
+            InputError: no cluster can be used, or it has no GPU where one is needed.
         """
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
-        demand()
         import ray
 
         self._mine = not ray.is_initialized()
@@ -121,10 +121,13 @@ class RayWorkers(Workers):
     def together(self, calls: Iterable[Callable[[], Result]]) -> list[Result]:
         """Calls that wait for stages most of the time: beside each other, in threads of this process."""
         asked = list(calls)
-        with ThreadPoolExecutor(max(len(asked), 1), thread_name_prefix="ray-together") as threads:
+        threads = ThreadPoolExecutor(max(len(asked), 1))
+        try:
             # Prefect knows by its context which run a task belongs to.
             futures = [threads.submit(contextvars.copy_context().run, call) for call in asked]
             return [future.result() for future in futures]
+        finally:  # whoever interrupts a run does not wait for stages that others go on with
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _each(
         self, threads: int, function: Callable[[Any], Result], arguments: Iterable[Any]
@@ -182,7 +185,8 @@ class RayWorkers(Workers):
                 "object_store_memory": OBJECT_STORE_BYTES,
             }
         try:
-            ray.init(given, **options)
+            with _own_signals():
+                ray.init(given, **options)
         except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
             where = f"no Ray cluster can be used at {given}" if given else "Ray cannot be started here"
             told = str(error).strip().splitlines()
@@ -208,16 +212,35 @@ class RayWorkers(Workers):
             ray.shutdown()
 
 
-def demand() -> None:
-    """See to it that Ray is there, without importing it.
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray has SIGTERM end the process at once; it ends a command of ours the way Ctrl-C does."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def demand(address: str | None = None) -> None:
+    """See to it that Ray is there and that a cluster answers, without importing Ray, which would try for minutes.
 
     Raises:
-        InputError: it is not.
+        InputError: Ray is not installed, or nothing answers at the address (or `RAY_ADDRESS`).
     """
-    import importlib.util
-
     if importlib.util.find_spec("ray") is None:
         raise InputError("runner ray: Ray is not installed; pip install 'leaven[ray]'")
+    given = address or os.environ.get("RAY_ADDRESS")
+    if not given or given in ("auto", "local"):
+        return
+    host, _, port = given.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise InputError(f"address: found '{given}'; expected HOST:6379, ray://HOST:10001, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"runner ray: no Ray cluster answers at {given}: {error}") from error
 
 
 def _there(

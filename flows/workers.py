@@ -154,7 +154,7 @@ def start(runner: Runner, recipe: "Recipe", work: Path, address: str | None = No
         address: of the cluster; without one, a Ray is started on this machine.
 
     Raises:
-        InputError: `address` is given without `ray`, or Ray is not installed.
+        InputError: `address` is given without `ray`, nothing answers there, or Ray is not installed.
     """
     if runner == "local":
         if address:
@@ -163,7 +163,7 @@ def start(runner: Runner, recipe: "Recipe", work: Path, address: str | None = No
     from leaven.flows.ray_workers import RayWorkers, demand
     from leaven.pipelines.run import resolve_device
 
-    demand()
+    demand(address)
     gpus = 1 if resolve_device(recipe.device) == "cuda" else 0
     cpus = recipe.workers if recipe.workers > 1 else None
     return RayWorkers(work, address, cpus=cpus, threads=recipe.threads, gpus=gpus)
