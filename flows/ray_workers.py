@@ -29,6 +29,7 @@ from leaven.pipelines import stage
 RETRIES = 3  # times that a piece of work is begun again when its process or its node is lost
 OBJECT_STORE_BYTES = 256 * 2**20  # of a Ray of our own: shards go through files, and the rest spills to disk
 CONNECT_SECONDS = 10.0
+TOKEN = ".ray-"  # a file in the run's folder, by which a node knows that it has the same disk
 AHEAD = 2  # pieces of work per processor that are handed out at once
 
 _SETTINGS = {
@@ -64,7 +65,7 @@ class RayWorkers(Workers):
         super().__init__(count=1, threads=1)
         self.folder, self.address, self.cpus, self.gpus = folder, address, cpus, gpus
         self.stage_threads = threads
-        self._token = folder / f".ray-{uuid.uuid4().hex}"
+        self._token = folder / f"{TOKEN}{uuid.uuid4().hex}"
         self._mine = False
 
     def __enter__(self) -> "RayWorkers":
@@ -82,6 +83,8 @@ class RayWorkers(Workers):
             self._connect()
         try:
             self._look()
+            for left in self.folder.glob(f"{TOKEN}*"):  # by a run that was killed
+                left.unlink(missing_ok=True)
             self._token.touch()
         except BaseException:
             self._disconnect()
