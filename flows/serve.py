@@ -1,28 +1,28 @@
 """`leaven serve`: schedules and on-demand runs of recipes, through Prefect.
 
 Each recipe becomes the deployment `augment/<name>` with the recipe as its parameter, so that Prefect's page has
-a form for it. A run that is due while another of the same name is going on is cancelled: by the deployment's
-limit, and, wherever else a run was started, by the lock in the store.
+a form for it, and `sample/<name>`, for more rows from its released generator. A run of `augment` that is due while
+another of the same name is going on is cancelled: by the deployment's limit, and, wherever else a run was started,
+by the lock in the store.
 """
 
 import contextlib
-import datetime
 import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leaven.flows import prefect_setup, starting
+from leaven.flows import deployments, prefect_setup, starting
 from leaven.generators.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from leaven.pipelines.recipe import Recipe, Schedule
+    from leaven.pipelines.recipe import Recipe
 
 PORT = 4200  # where Prefect's own command puts a server
-FLOW = "leaven.flows.served.augment"
+POLL_SECONDS = 2.0  # a run on demand waits at most so long until it is seen
 
 
 def serve(
@@ -32,7 +32,7 @@ def serve(
     limit: int | None = None,
     port: int = PORT,
     console: "Console | None" = None,
-    entrypoint: str = FLOW,
+    entrypoint: str = deployments.AUGMENT,
 ) -> None:
     """Serve recipes until Ctrl-C or SIGTERM. All of them are checked first.
 
@@ -57,12 +57,15 @@ def serve(
     runner = _runner(limit)
     identities = []
     for recipe, folder in served:
-        identity = runner.add_deployment(_deployment(recipe, folder, store, entrypoint))
+        identity = runner.add_deployment(deployments.augment(recipe, folder, store, entrypoint))
         identities.append(identity)
         _clear(identity, recipe, folder, store)
-        when = _when(recipe.schedule) if recipe.schedule else "on demand only (the recipe has no schedule)"
-        say(f"augment/{recipe.name}: {when}")
-        say(f"  form and runs: {api_url.removesuffix('/api')}/deployments/deployment/{identity}")
+        page = f"  form and runs: {api_url.removesuffix('/api')}/deployments/deployment"
+        say(f"augment/{recipe.name}: {deployments.when(recipe.schedule)}")
+        say(f"{page}/{identity}")
+        more = runner.add_deployment(deployments.sample(recipe, folder, store))
+        say(f"sample/{recipe.name}: rows on demand from the released generator")
+        say(f"{page}/{more}")
     say("Serving; Ctrl-C or SIGTERM stops. A run that is stopped resumes at the next one.")
     # A shell has commands in the background ignore SIGINT, by which SIGTERM is handled too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -120,34 +123,7 @@ def _runner(limit: int | None) -> Any:
         def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
             signal.raise_signal(signal.SIGINT)
 
-    return GracefulRunner(name="leaven", limit=limit, pause_on_shutdown=True)
-
-
-def _deployment(recipe: "Recipe", folder: Path, store: str | None, entrypoint: str) -> Any:
-    import importlib
-
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-    from prefect.flows import EntrypointType
-
-    module, _, name = entrypoint.rpartition(".")
-    flow = getattr(importlib.import_module(module), name)
-    deployment = flow.to_deployment(
-        recipe.name,
-        schedule=_schedule(recipe.schedule) if recipe.schedule else None,
-        parameters={
-            "recipe": recipe.model_dump(mode="json", exclude_unset=True, exclude={"schedule"}),
-            "folder": str(folder),
-            "store": _whole(store),
-        },
-        description=f"{recipe.source.path} in {folder}, run by `leaven serve`",
-        tags=["leaven"],
-        concurrency_limit=ConcurrencyLimitConfig(
-            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-        ),
-        entrypoint_type=EntrypointType.MODULE_PATH,
-    )
-    deployment.entrypoint = entrypoint
-    return deployment
+    return GracefulRunner(name="leaven", limit=limit, query_seconds=POLL_SECONDS, pause_on_shutdown=True)
 
 
 def _clear(identity: Any, recipe: "Recipe", folder: Path, store: str | None) -> None:
@@ -172,28 +148,6 @@ def _clear(identity: Any, recipe: "Recipe", folder: Path, store: str | None) -> 
         ):
             message = "The process of this run is gone. Its finished stages are kept; the next run resumes."
             client.set_flow_run_state(run.id, Crashed(message=message), force=True)
-
-
-def _whole(store: str | None) -> str | None:
-    """The store's folder as an absolute path: runs count paths from the recipe's folder."""
-    return store if store is None or "://" in store else str(Path(store).expanduser().resolve())
-
-
-def _schedule(schedule: "Schedule") -> Any:
-    from prefect.schedules import Cron, Interval
-
-    if schedule.cron is not None:
-        return Cron(schedule.cron, timezone=schedule.timezone)
-    assert schedule.interval is not None
-    return Interval(datetime.timedelta(seconds=schedule.interval), timezone=schedule.timezone)
-
-
-def _when(schedule: "Schedule") -> str:
-    from leaven.pipelines.report.words import duration
-
-    if schedule.cron is not None:
-        return f"cron {schedule.cron} ({schedule.timezone}), and on demand"
-    return f"every {duration(schedule.interval)}, and on demand"
 
 
 def _sayer(console: "Console | None") -> Any:

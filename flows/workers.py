@@ -127,6 +127,12 @@ def end_with(parent: int) -> None:
     os._exit(1)
 
 
+def end_with_server() -> None:
+    """Watch from a thread whether `leaven serve`, if that started this process, is still there."""
+    if os.environ.get("LEAVEN_SERVING_PID") == str(os.getppid()):
+        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+
+
 def limited(
     threads: int, function: Callable[..., Result], args: tuple[Any, ...], options: dict[str, Any]
 ) -> Result:
