@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect import flow
 
-from leaven.flows import lineage, progress, starting
+from leaven.flows import lineage, notify, progress, starting
 from leaven.flows.tasks import Stage, storage
 from leaven.flows.trials import Trials
 from leaven.flows.workers import Runner, Workers, start
@@ -151,6 +151,7 @@ def _augment(
     store.keep(recipe.name, "schema.json", source.path("schema.json"))
     stage.sweep(work, started)
     progress.artifacts(outcome)
+    notify.tell(recipe, store, outcome.version, outcome.verdict, outcome.report, outcome.path)
     return outcome
 
 

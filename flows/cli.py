@@ -309,17 +309,23 @@ def _sample_like(
 @app.command()
 def path(
     reference: Reference,
-    store: StorePlace = DEFAULT_STORE,
+    newer_than: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="Only a version that is newer than this one.")
+    ] = None,
+    wait: Annotated[str, typer.Option(metavar="TIME", help="Wait so long for it: 90s, 2h.")] = "0s",
     used_by: Annotated[
         str | None, typer.Option(metavar="WHO", help="Note that this job uses it: `leaven clean` leaves it.")
     ] = None,
+    store: StorePlace = DEFAULT_STORE,
     json: Json = False,
 ) -> None:
     """Print a version's directory, for scripts."""
-    where = _store(store)
-    version = _named(where, reference)
+    from leaven.flows import starting
+    from leaven.pipelines.load import find
+
+    version = find(reference, store=store, newer_than=newer_than, wait=starting.duration("--wait", wait))
     if used_by:
-        where.note_use(version.name, version.id, used_by)
+        _store(store).note_use(version.name, version.id, used_by)
     if json:
         tables.print_json({"version": str(version), "path": str(version.path)})
     else:

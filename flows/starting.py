@@ -99,6 +99,20 @@ def store_of(recipe: "Recipe", folder: Path, store: str | None) -> "Store":
     return Store(store or (recipe.store if "://" in recipe.store else resolve(recipe.store, folder)))
 
 
+def duration(option: str, text: str) -> float:
+    """Seconds of `90s` or `2h`, as an option has it.
+
+    Raises:
+        InputError: it is no such time.
+    """
+    from leaven.pipelines.recipe import seconds
+
+    try:
+        return float(seconds(text))
+    except ValueError:
+        raise InputError(f"{option}: found '{text}'; expected a time such as 30m or 2h") from None
+
+
 def train_translator(
     pairs: Path,
     out: Path,
@@ -116,7 +130,6 @@ def train_translator(
         InputError: what is wrong, in one line, before Prefect starts.
     """
     from leaven.flows import prefect_setup, progress
-    from leaven.pipelines.recipe import seconds
     from leaven.pipelines.run import resolve_device
 
     for option, path in (("PAIRS", pairs), ("--evaluate", evaluate)):
@@ -124,10 +137,7 @@ def train_translator(
             raise InputError(f"{option}: there is no file {path}")
     if out.exists():
         raise InputError(f"--out: {out} exists; expected the name of a new folder")
-    try:
-        limit = float(seconds(budget))
-    except ValueError:
-        raise InputError(f"--budget: found '{budget}'; expected a time such as 30m or 2h") from None
+    limit = duration("--budget", budget)
     device = resolve_device(device)
     with progress.display(console):
         with progress.stage("start Prefect"):

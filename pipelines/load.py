@@ -1,6 +1,7 @@
 """Read versions: rows for a training job."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from leaven.pipelines.store import Store
 from leaven.pipelines.version import MANIFEST, Version
 
 DEFAULT_STORE = "data/store"
+POLL_SECONDS = 2.0  # between two looks at the store, while a version is waited for
 PROVENANCE = ("_generator", "_source_row", "_seed")
 SPLITS = {
     "augmented": ("train", "validation", "synthetic"),
@@ -30,17 +32,45 @@ SPLITS = {
 Split = Literal["augmented", "synthetic", "real", "train", "validation", "test"]
 
 
-def find(name: str | Path, version: str | None = None, store: str | Path | None = None) -> Version:
+def find(
+    name: str | Path,
+    version: str | None = None,
+    store: str | Path | None = None,
+    *,
+    newer_than: str | None = None,
+    wait: float = 0.0,
+) -> Version:
     """The version that a name, `NAME@VERSION` or a version's folder means.
 
     Args:
         name: a name in the store, or the folder of a version.
         version: its id; the latest released one when left out.
         store: folder or URI of the store; `LEAVEN_STORE`, else `data/store`, when left out.
+        newer_than: a version's id, or `NAME@VERSION`; the one that is found must be newer.
+        wait: seconds to wait for it.
 
     Raises:
-        InputError: no such name, version or folder.
+        InputError: no such name, version or folder, or none so new, within that time.
     """
+    end = time.monotonic() + wait
+    while True:
+        try:
+            return _newer(_find(name, version, store), newer_than)
+        except InputError:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise
+            time.sleep(min(left, POLL_SECONDS))
+
+
+def _newer(found: Version, than: str | None) -> Version:
+    """Ids of one name are in the order of their making."""
+    if than is None or found.id > than.rpartition("@")[2]:
+        return found
+    raise InputError(f"{found}: is not newer than {than}")
+
+
+def _find(name: str | Path, version: str | None, store: str | Path | None) -> Version:
     folder = Path(name)
     if version is None and (folder / MANIFEST).is_file():
         folder = folder.resolve()
@@ -58,6 +88,9 @@ def load(
     split: Split = "augmented",
     format: Literal["pandas", "arrow"] = "pandas",
     provenance: bool = False,
+    *,
+    newer_than: str | None = None,
+    wait: float = 0.0,
 ) -> Any:
     """Rows of a version.
 
@@ -72,15 +105,17 @@ def load(
             are grey, (height, width, 3) in colour. `arrow` for a `pyarrow.Table`, whose images are PNG files.
         provenance: keep `_generator`, `_source_row` and `_seed`, which are empty in real rows. They are left out
             by default, so that no classifier learns from them.
+        newer_than: a version's id; the rows must be of a newer one.
+        wait: seconds to wait for a version that is released, and newer than that.
 
     Raises:
-        InputError: no such name, version or split.
+        InputError: no such name, version or split, or no version so new within that time.
     """
     if split not in SPLITS:
         raise InputError(f"split '{split}': there is no such split; there are: {', '.join(SPLITS)}")
     if format not in ("pandas", "arrow"):
         raise InputError(f"format '{format}': there is no such format; there are: pandas, arrow")
-    found = find(name, version, store)
+    found = find(name, version, store, newer_than=newer_than, wait=wait)
     table = _table(found, split, provenance)
     if format == "arrow":
         return table

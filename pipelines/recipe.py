@@ -293,6 +293,35 @@ class Schedule(_Part):
         return self
 
 
+Reference = Annotated[str, Field(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Notify(_Part):
+    """Who is told when a version was released or withheld."""
+
+    webhook: str | None = Field(
+        None, description="gets JSON by POST: a URL, or env:NAME for one that an environment variable holds"
+    )
+    token: Reference | None = Field(
+        None, description="env:NAME of the variable whose value is sent as bearer token"
+    )
+
+    @field_validator("webhook")
+    @classmethod
+    def _no_secret(cls, value: str | None) -> str | None:
+        if value is None or re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*", value):
+            return value
+        # What the URL holds is not repeated: it may be the secret.
+        if not re.match(r"https?://[^/]", value):
+            raise ValueError("is neither a URL (https://…) nor env:NAME")
+        if re.search(r"[@?#]", value):
+            raise ValueError(
+                "has a user, a query or a fragment, which may be secret; put the URL into an environment variable, "
+                "and write env:NAME"
+            )
+        return value
+
+
 class Recipe(_Part):
     """What to learn from, what to try, how much to make, and what must hold before it is released."""
 
@@ -320,6 +349,7 @@ class Recipe(_Part):
         description="merged over the defaults (lift, copies, near_copies, worst_attack); false switches one off",
     )
     schedule: Schedule | None = None
+    notify: Notify | None = Field(None, description="who is told when a version was released or withheld")
     store: str = Field("data/store", description="folder or URI of the store")
     threads: int = Field(2, ge=1, le=256, description="threads of a fit; equal bytes need equal threads")
     workers: int = Field(1, ge=1, le=256, description="processes that sample shards; never changes the bytes")

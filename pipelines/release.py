@@ -25,7 +25,13 @@ from leaven.pipelines.store import Store
 from leaven.pipelines.version import GENERATOR, MANIFEST, Version
 
 PARTS = ("train", "validation", "test")
-_NOT_CONTENT = {"store", "schedule", "workers", "budget"}  # where, when and how fast, not what
+_NOT_CONTENT = {
+    "store",
+    "schedule",
+    "workers",
+    "budget",
+    "notify",
+}  # where, when, how fast, for whom: not what
 _FAULTS = {"row": "_row", "column": "_column", "value": "_value", "reason": "_reason"}
 
 

@@ -126,6 +126,12 @@ class Store:
         with self._clear("write"):
             self.files.replace(f"{name}/.kept/{file}", source.read_bytes())
 
+    def note(self, name: str, file: str, value: object) -> None:
+        """Keep a small value as JSON, as `keep` does a file."""
+        with self._clear("write"):
+            (self.root / name / ".kept").mkdir(parents=True, exist_ok=True)
+            self.files.replace(f"{name}/.kept/{file}", json.dumps(value).encode() + b"\n")
+
     def kept(self, name: str, file: str) -> Path | None:
         """What `keep` kept, or None."""
         with self._clear("read"):

@@ -1,7 +1,10 @@
 """A training job reads a release: a small classifier is trained through each of the ways to load one."""
 
+import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 import leaven
 from leaven.generators.errors import InputError
+from leaven.pipelines import load
 
 
 def accuracy(train: pd.DataFrame, test: pd.DataFrame) -> float:
@@ -168,3 +172,23 @@ def test_importing_leaven_is_light() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         _ = leaven.lod
+
+
+def test_a_newer_version_is_waited_for(
+    released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "POLL_SECONDS", 0.05)
+    name, now = released.parent.parent.name, released.name
+    with pytest.raises(InputError, match=f"not newer than {now}"):
+        leaven.load(name, store=released.parents[2], newer_than=now, wait=0.1)
+    assert len(leaven.load(name, store=released.parents[2], newer_than=f"{name}@2020")) == 360
+
+    def publish() -> None:
+        shutil.copytree(released.parents[1], tmp_path / name)
+
+    timer = threading.Timer(0.3, publish)
+    timer.start()
+    begun = time.monotonic()
+    assert load.find(name, store=tmp_path, wait=30).id == now
+    assert 0.2 < time.monotonic() - begun < 20
+    timer.join()
