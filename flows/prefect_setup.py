@@ -31,6 +31,8 @@ _SETTINGS = {
     # A run's own log still goes to the server, which keeps it with the run.
     "PREFECT_LOGGING_LEVEL": "INFO",
     "PREFECT_CLI_PROMPT": "false",
+    # In memory, a server that is restarted forgets who holds a slot, and the slot stays taken.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # Threads that wait for each other sleep: where processors are shared, spinning makes boosted trees ten
     # times slower. Changes no result.
     "OMP_WAIT_POLICY": "PASSIVE",

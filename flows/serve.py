@@ -66,6 +66,7 @@ def serve(
         more = runner.add_deployment(deployments.sample(recipe, folder, store))
         say(f"sample/{recipe.name}: rows on demand from the released generator")
         say(f"{page}/{more}")
+    _watch_heartbeats(say)
     say("Serving; Ctrl-C or SIGTERM stops. A run that is stopped resumes at the next one.")
     # A shell has commands in the background ignore SIGINT, by which SIGTERM is handled too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -114,8 +115,27 @@ def _server(port: int, say: Any) -> str:
     return server.api_url
 
 
+def _watch_heartbeats(say: Any) -> None:
+    """Runs whose machine went down are marked by the server; one that knows no automations serves without."""
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    from leaven.flows import automations
+
+    try:
+        automations.watch_heartbeats()
+        say(
+            f"A run that is silent for {automations.SILENCE_SECONDS:.0f} s is marked crashed (by an automation)"
+        )
+    except PrefectHTTPStatusError as error:
+        say(
+            f"Silent runs are not marked crashed: the server's automations answer {error.response.status_code}"
+        )
+
+
 def _runner(limit: int | None) -> Any:
     from prefect.runner import Runner
+
+    from leaven.flows.automations import BEAT_SECONDS
 
     class GracefulRunner(Runner):
         """Stops on SIGTERM as on Ctrl-C: within its own event loop, schedules paused, runs ended."""
@@ -123,7 +143,13 @@ def _runner(limit: int | None) -> Any:
         def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
             signal.raise_signal(signal.SIGINT)
 
-    return GracefulRunner(name="leaven", limit=limit, query_seconds=POLL_SECONDS, pause_on_shutdown=True)
+    return GracefulRunner(
+        name="leaven",
+        limit=limit,
+        query_seconds=POLL_SECONDS,
+        heartbeat_seconds=BEAT_SECONDS,
+        pause_on_shutdown=True,
+    )
 
 
 def _clear(identity: Any, recipe: "Recipe", folder: Path, store: str | None) -> None:

@@ -1,8 +1,14 @@
 """Rows on demand over Prefect's REST API, from a generator that stands in the store: as the docs do it with curl."""
 
+import datetime
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 import urllib.error
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from leaven.flows import notify
 from leaven.flows.on_demand import sample
 from leaven.generators.errors import InputError
 from leaven.pipelines.store import Store
@@ -58,6 +65,39 @@ def test_rows_are_asked_for_over_http_and_lie_where_the_run_says(served: Served)
     assert refused.value.code == 409
     failed = served.ended(served.call("POST", create, {"parameters": {"where": ["size=1"]}})["id"])
     assert failed["type"] == "FAILED" and "size" in failed["message"]
+
+
+def test_a_release_starts_the_training_of_the_example(served: Served, tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "docs" / "examples" / "nightly_classifier.py"
+    command = [sys.executable, str(script), "points", "--store", str(served.folder / "store")]
+    environment = os.environ | {"PREFECT_API_URL": f"{served.address}/api", "NO_PROXY": "127.0.0.1"}
+    log = tmp_path / "train.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=file, stderr=file)
+    try:
+        served.wait_for(lambda: "serving train/points" in log.read_text(), 60)
+        time.sleep(3)  # the server's triggers read their automations anew
+        for name in ("others", "points"):
+            message = notify.content(name, "v1", "released", {}, tmp_path)
+            event = {
+                "event": "leaven.version.released",
+                "occurred": datetime.datetime.now(datetime.UTC).isoformat(),
+                "resource": {"prefect.resource.id": f"leaven.dataset.{name}"},
+                "payload": message,
+                "id": str(uuid.uuid4()),
+            }
+            served.call("POST", "/events", [event])
+        scores = tmp_path / "models" / "points" / "scores.json"
+        served.wait_for(scores.exists, 90)
+    finally:
+        process.terminate()
+        process.wait(30)
+    [night] = json.loads(scores.read_text())
+    assert night["version"] == Store(served.folder / "store").latest("points")
+    assert night["accuracy"] > 0.7 and night["last_night"] is None
+    wanted = {"flows": {"name": {"any_": ["train"]}}}
+    began = [run for run in served.call("POST", "/flow_runs/filter", wanted) if run["start_time"]]
+    assert len(began) == 1  # not for the other dataset
 
 
 @pytest.mark.parametrize(
