@@ -10,11 +10,11 @@ from typing import Any
 
 from prefect import flow
 
-from leaven.flows import lineage, notify, progress, starting
+from leaven.flows import approve, lineage, notify, progress, starting
 from leaven.flows.tasks import Stage, storage
 from leaven.flows.trials import Trials
 from leaven.flows.workers import Runner, Workers, start
-from leaven.pipelines import stage
+from leaven.pipelines import approval, stage
 from leaven.pipelines.certify import certify
 from leaven.pipelines.choose import Choice, Tried, choose
 from leaven.pipelines.fit import FOLDER
@@ -151,7 +151,11 @@ def _augment(
     store.keep(recipe.name, "schema.json", source.path("schema.json"))
     stage.sweep(work, started)
     progress.artifacts(outcome)
-    notify.tell(recipe, store, outcome.version, outcome.verdict, outcome.report, outcome.path)
+    outcome = approval.settled(store, outcome, recipe.name)
+    stands = approval.state(store, store.get(recipe.name, outcome.version))
+    notify.tell(recipe, store, outcome.version, stands, outcome.report, outcome.path)
+    if stands == "pending":
+        approve.ask(recipe.name, outcome.version, str(store.root))
     return outcome
 
 

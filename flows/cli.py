@@ -360,6 +360,29 @@ def clean(
     tables.plain(_console(), "Removed." if yes else "Nothing was removed yet; --yes removes these.")
 
 
+@app.command()
+def approve(
+    reference: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="The newest version, or the one named.")
+    ],
+    reject: Annotated[bool, typer.Option("--reject", help="It is never released.")] = False,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the decision.")] = "",
+    store: StorePlace = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """Release a version that waits for approval.
+
+    It has passed every other gate of its recipe: leaven show NAME@VERSION.
+    """
+    from leaven.flows import starting
+
+    version, verdict = starting.approve(_store(store), reference, not reject, why)
+    if json:
+        tables.print_json({"version": str(version), "verdict": verdict, "path": str(version.path)})
+    else:
+        tables.plain(_console(), f"{version}: {verdict}")
+
+
 @app.command("train-translator")
 def train_translator(
     pairs: Annotated[
@@ -449,6 +472,11 @@ def _run(
     outcome = starting.run(recipe, folder, store, _errors(), verbose, replay, runner, address)
     if not json:
         show.print_report(_console(), outcome.report, outcome.path)
+        if outcome.report.get("pending") and outcome.verdict != "released":
+            reference = f"{outcome.report['name']}@{outcome.version}"
+            tables.plain(
+                _console(), f"It waits for a person: leaven approve {reference} [--reject --why TEXT]"
+            )
         if not outcome.new:
             tables.plain(_console(), "An equal version stood in the store already; nothing was written.")
     return show.summary(outcome.report, outcome.path, new=outcome.new)

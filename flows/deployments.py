@@ -1,4 +1,4 @@
-"""What `leaven serve` serves of a recipe: the deployments `augment/<name>` and `sample/<name>`."""
+"""What `leaven serve` serves of a recipe: the deployments `augment/<name>`, `sample/<name>` and `approve/<name>`."""
 
 import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 AUGMENT = "leaven.flows.served.augment"
 SAMPLE = "leaven.flows.served_sample.sample"
+APPROVE = "leaven.flows.served_approve.approve"
 SAMPLES_AT_ONCE = 2  # of one name; more wait
 
 
@@ -45,6 +46,13 @@ def sample(recipe: "Recipe", folder: Path, store: str | None) -> Any:
         parameters={"name": recipe.name, "store": _whole(store) or own},
         description=f"Rows of {recipe.name} from its released generator, made by `leaven serve`",
         concurrency_limit=queue,
+    )
+
+
+def approve(recipe: "Recipe") -> Any:
+    """Asks a person whether a version is to be released; runs of `augment` ask for it."""
+    return _deployment(
+        APPROVE, recipe.name, description=f"Waits for a person's decision on versions of {recipe.name}"
     )
 
 

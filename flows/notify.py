@@ -27,18 +27,26 @@ _log = logging.getLogger(__name__)
 
 
 def tell(
-    recipe: "Recipe", store: "Store", version: str, verdict: str, report: dict[str, Any], path: Path
+    recipe: "Recipe",
+    store: "Store",
+    version: str,
+    verdict: str,
+    report: dict[str, Any],
+    path: Path,
+    events: bool = True,
 ) -> None:
     """Emit the event and call the webhook, unless that was done. What fails is a warning, and nothing else.
 
     Args:
         verdict: `released`, `withheld`, or `pending` where a person has to approve.
+        events: whether there is a Prefect server to be told.
     """
     try:
         if _told(store, recipe.name) == {"version": version, "verdict": verdict}:
             return
         message = content(recipe.name, version, verdict, report, path)
-        emit(message)
+        if events:
+            emit(message)
         if recipe.notify is not None and recipe.notify.webhook is not None:
             _call(recipe.notify, message)
         store.note(recipe.name, TOLD, {"version": version, "verdict": verdict})

@@ -54,6 +54,8 @@ def serve(
 
     import asyncio
 
+    from leaven.pipelines.gates import waits
+
     runner = _runner(limit)
     identities = []
     for recipe, folder in served:
@@ -66,6 +68,9 @@ def serve(
         more = runner.add_deployment(deployments.sample(recipe, folder, store))
         say(f"sample/{recipe.name}: rows on demand from the released generator")
         say(f"{page}/{more}")
+        if waits(recipe):
+            runner.add_deployment(deployments.approve(recipe))
+            say(f"approve/{recipe.name}: asks a person before a version is released")
     _watch_heartbeats(say)
     say("Serving; Ctrl-C or SIGTERM stops. A run that is stopped resumes at the next one.")
     # A shell has commands in the background ignore SIGINT, by which SIGTERM is handled too.

@@ -3,6 +3,7 @@
 Nothing here imports Prefect or torch before all that can be refused has been.
 """
 
+import contextlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from leaven.pipelines.recipe import Recipe
     from leaven.pipelines.release import Outcome
     from leaven.pipelines.store import Store
+    from leaven.pipelines.version import Version
 
 
 def refuse(path: Path, overrides: Sequence[str]) -> "tuple[Recipe, Path]":
@@ -97,6 +99,29 @@ def store_of(recipe: "Recipe", folder: Path, store: str | None) -> "Store":
     from leaven.pipelines.store import Store
 
     return Store(store or (recipe.store if "://" in recipe.store else resolve(recipe.store, folder)))
+
+
+def approve(store: "Store", reference: str, approved: bool, why: str) -> "tuple[Version, str]":
+    """`leaven approve`: carry out a decision, and tell the configured Prefect server, if one answers, of it.
+
+    Raises:
+        InputError: there is no such version, none waits, it was decided already, or a newer one is released.
+    """
+    import getpass
+
+    from leaven.flows import prefect_setup
+    from leaven.pipelines.approval import state
+
+    prefect_setup.prepare()
+    url = prefect_setup.configured_api_url()
+    from leaven.flows.approve import settle
+
+    by = ""
+    with contextlib.suppress(OSError, KeyError):  # in some containers the user has no name
+        by = getpass.getuser()
+    events = url is not None and prefect_setup.answers(url)
+    version = settle(store, reference, approved, why, by, events)
+    return version, state(store, version)
 
 
 def duration(option: str, text: str) -> float:

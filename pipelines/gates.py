@@ -39,7 +39,8 @@ METRICS = {
     "privacy": PRIVACY,
 }
 LIFTS = ("lift", "lift_over_classic")
-KNOWN = [*LIFTS, *(name for names in METRICS.values() for name in names)]
+APPROVAL = "approval"  # by a person; see approval.py
+KNOWN = [*LIFTS, APPROVAL, *(name for names in METRICS.values() for name in names)]
 
 
 def asked(recipe: Recipe) -> dict[str, Gate]:
@@ -50,10 +51,18 @@ def asked(recipe: Recipe) -> dict[str, Gate]:
     """
     gates = {**DEFAULTS, **kinds.get(recipe.source.kind).GATES}
     for name, setting in recipe.gates.items():
+        if name == APPROVAL:
+            if not isinstance(setting, bool):
+                raise InputError(f"gates.{name}: takes true or false and nothing else")
+            continue
         if name not in KNOWN:
             near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.4)
             hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(KNOWN)}"
             raise InputError(f"gates.{name}: unknown gate; {hint}")
+        if setting is True:
+            raise InputError(
+                f"gates.{name}: true is for {APPROVAL}; give a bound, such as {{min: 0}}, or false"
+            )
         if setting is False:
             gates.pop(name, None)
         else:
@@ -79,6 +88,16 @@ def _merge(name: str, gate: Gate) -> Gate:
 def judge(gates: dict[str, Gate], report: dict[str, Any]) -> list[dict[str, Any]]:
     """Each gate with its value and threshold, and whether it passed. A gate that has no value fails."""
     return [_judge_one(name, gate, report) for name, gate in gates.items()]
+
+
+def waits(recipe: Recipe) -> bool:
+    """Whether a person has to approve what passed every other gate."""
+    return recipe.gates.get(APPROVAL) is True
+
+
+def approval() -> dict[str, Any]:
+    """The gate of a version that waits: it has not passed yet."""
+    return _entry(APPROVAL, None, None, False, "a person approves it: leaven approve NAME@VERSION")
 
 
 def _judge_one(name: str, gate: Gate, report: dict[str, Any]) -> dict[str, Any]:

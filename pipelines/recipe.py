@@ -344,9 +344,10 @@ class Recipe(_Part):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="cuda when there is one; `cuda` demands it"
     )
-    gates: dict[str, Gate | Literal[False]] = Field(
+    gates: dict[str, Gate | bool] = Field(
         default_factory=dict,
-        description="merged over the defaults (lift, copies, near_copies, worst_attack); false switches one off",
+        description="merged over the defaults (lift, copies, near_copies, worst_attack); false switches one off; "
+        "approval: true has a version wait for a person, once all others have passed",
     )
     schedule: Schedule | None = None
     notify: Notify | None = Field(None, description="who is told when a version was released or withheld")

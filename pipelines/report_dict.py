@@ -81,9 +81,11 @@ def assemble(
     report["effect"] = effect(report["utility"]["lift"])
     report["gates"] = gates.judge(gates.asked(run.recipe), report)
     passed = all(gate["passed"] for gate in report["gates"])
-    report["verdict"] = (
-        "released" if passed and choice.chosen is not None and report["rows"]["synthetic"] else "withheld"
-    )
+    worthy = bool(passed and choice.chosen is not None and report["rows"]["synthetic"])
+    report["pending"] = worthy and gates.waits(run.recipe)
+    if gates.waits(run.recipe):
+        report["gates"].append(gates.approval())
+    report["verdict"] = "released" if worthy and not report["pending"] else "withheld"
     return report
 
 

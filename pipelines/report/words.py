@@ -197,10 +197,13 @@ def effect(report: Mapping[str, Any]) -> str:
 def verdict(report: Mapping[str, Any]) -> str:
     """Whether it was released, and why not."""
     failed = [gate["gate"] for gate in report.get("gates") or [] if not gate.get("passed")]
+    failed = [name for name in failed if name != "approval"]  # nobody was asked, since another failed
     if report.get("verdict") == "released":
         if report.get("effect") == "helps":
             return "Released."
         return "Released, since the recipe's gates allow it."
+    if report.get("pending"):
+        return "Not released yet: every other gate has passed, and a person has to approve it."
     if not (report.get("rows") or {}).get("synthetic"):
         return sayer(report)("Not released: there are no synthetic rows.")
     if nothing_chosen(report):
