@@ -14,9 +14,9 @@ from prefect.runtime import deployment
 from prefect.states import Completed, State
 
 from leaven.flows import notify, show
+from leaven.flows.decide import settle
 from leaven.generators.errors import InputError
 from leaven.pipelines import approval
-from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.store import Store
 from leaven.pipelines.version import Version
 
@@ -51,21 +51,6 @@ def approve(name: str, version: str, store: str) -> State[str]:
             settle(where, str(found), asked.approve, asked.why, asked.by)
     stands = approval.state(where, found)
     return Completed(message=f"{found}: {stands}", data=stands)
-
-
-def settle(store: Store, reference: str, approved: bool, why: str, by: str, events: bool = True) -> Version:
-    """Carry out a decision, and tell of it.
-
-    Raises:
-        InputError: there is no such version, none waits, it was decided already, or a newer one is released.
-        StoreError: files of the version were altered, or the store cannot be written.
-    """
-    version = approval.decide(store, reference, approved, why, by)
-    recipe = Recipe.model_validate(version.manifest["recipe"])
-    stands = approval.state(store, version)
-    report = {**version.report, "verdict": stands}
-    notify.tell(recipe, store, version.id, stands, report, version.path, events)
-    return version
 
 
 def ask(name: str, version: str, store: str) -> None:

@@ -170,14 +170,16 @@ def list_(
     A star marks the version that readers get who name none.
     """
     from leaven.flows import show
+    from leaven.pipelines import approval
 
     where = _store(store)
     versions = show.every(where, name)
+    verdicts = {str(version): approval.state(where, version) for version in versions}
     latest = {one: where.latest(one) for one in {version.name for version in versions}}
     if json:
-        tables.print_json([show.listed(version, latest) for version in versions])
+        tables.print_json([show.listed(version, latest, verdicts[str(version)]) for version in versions])
     elif versions:
-        tables.print_table(_console(), show.version_cells(versions, latest))
+        tables.print_table(_console(), show.version_cells(versions, latest, verdicts))
     else:
         tables.plain(_console(), f"store {where.uri}: holds no versions yet")
 
@@ -189,17 +191,21 @@ def show_(reference: Reference, store: StorePlace = DEFAULT_STORE, json: Json = 
     Also what was tried, the quality of the rows, and where the report is.
     """
     from leaven.flows import show
+    from leaven.pipelines import approval
 
     where = _store(store)
     version, newer = show.find(where, reference)
+    report = approval.report(where, version)
     if json:
-        tables.print_json(version.report)
+        tables.print_json(report)
         return
-    show.print_report(_console(), version.report, version.file("report.html").parent, full=True)
+    show.print_report(_console(), report, version.file("report.html").parent, full=True)
     for by, when in where.uses(version.name).get(version.id, {}).items():
         tables.plain(_console(), f"used by {by}, since {when}")
     if newer:
-        tables.plain(_console(), f"A newer version was withheld: leaven show {newer}")
+        waits = approval.state(where, newer) == "pending"
+        how = f"waits for approval: leaven approve {newer}" if waits else f"was withheld: leaven show {newer}"
+        tables.plain(_console(), f"A newer version {how}")
 
 
 @app.command()

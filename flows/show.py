@@ -126,14 +126,16 @@ def quality_cells(report: Mapping[str, Any]) -> Cells:
     ]
 
 
-def version_cells(versions: Sequence["Version"], latest: Mapping[str, str | None]) -> Cells:
+def version_cells(
+    versions: Sequence["Version"], latest: Mapping[str, str | None], verdicts: Mapping[str, str]
+) -> Cells:
     """One row for each version; the one that readers get who name none has a star."""
     return [
         {
             "": "*" if latest.get(version.name) == version.id else "",
             "name": version.name,
             "version": version.id,
-            "verdict": version.verdict,
+            "verdict": verdicts[str(version)],
             "lift": words.signed(_lift(version.report)["value"]) if _lift(version.report) else "–",
             "rows": words.count(version.report["rows"]["synthetic"]),
             "date": str(version.report.get("created", ""))[:16].replace("T", " "),
@@ -305,14 +307,14 @@ def every(store: "Store", name: str | None = None) -> list["Version"]:
     return [store.get(one, id) for one in ([name] if name else store.names()) for id in store.versions(one)]
 
 
-def listed(version: "Version", latest: Mapping[str, str | None]) -> dict[str, Any]:
+def listed(version: "Version", latest: Mapping[str, str | None], verdict: str) -> dict[str, Any]:
     """What `leaven list --json` prints of a version."""
     report = version.report
     return {
         "name": version.name,
         "version": version.id,
         "latest": latest.get(version.name) == version.id,
-        "verdict": version.verdict,
+        "verdict": verdict,
         "effect": report["effect"],
         "lift": report["utility"]["lift"],
         "rows": report["rows"]["synthetic"],

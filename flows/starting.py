@@ -114,7 +114,7 @@ def approve(store: "Store", reference: str, approved: bool, why: str) -> "tuple[
 
     prefect_setup.prepare()
     url = prefect_setup.configured_api_url()
-    from leaven.flows.approve import settle
+    from leaven.flows.decide import settle
 
     by = ""
     with contextlib.suppress(OSError, KeyError):  # in some containers the user has no name

@@ -39,6 +39,13 @@ def state(store: Store, version: Version) -> str:
     return "pending" if decision is None else "released" if decision["approved"] else "withheld"
 
 
+def report(store: Store, version: Version) -> dict[str, Any]:
+    """A version's report with the verdict as it stands now, and the person's decision as `approval`."""
+    stands = state(store, version)
+    decision = decisions(store, version.name).get(version.id) if version.report.get("pending") else None
+    return {**version.report, "verdict": stands} | ({"approval": decision} if decision else {})
+
+
 def settled(store: Store, outcome: Outcome, name: str) -> Outcome:
     """What a run came to: an equal version of an earlier run may have been approved since."""
     if not outcome.report.get("pending") or state(store, store.get(name, outcome.version)) != "released":

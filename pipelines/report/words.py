@@ -202,6 +202,8 @@ def verdict(report: Mapping[str, Any]) -> str:
         if report.get("effect") == "helps":
             return "Released."
         return "Released, since the recipe's gates allow it."
+    if (decision := report.get("approval")) and not decision["approved"]:
+        return f"Not released: a person rejected it{': ' * bool(decision['why'])}{decision['why']}."
     if report.get("pending"):
         return "Not released yet: every other gate has passed, and a person has to approve it."
     if not (report.get("rows") or {}).get("synthetic"):
