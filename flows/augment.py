@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect import flow
 
-from leaven.flows import approve, lineage, notify, progress, starting
+from leaven.flows import approve, gpu, lineage, notify, progress, starting
 from leaven.flows.tasks import Stage, storage
 from leaven.flows.trials import Trials
 from leaven.flows.workers import Runner, Workers, start
@@ -104,10 +104,10 @@ def _augment(
             halved = trials.again(choice, [half], "half")
             half_made, without_worth = (None, halved) if isinstance(halved, str) else (halved[1], None)
     role = model.result["role"] if model else "sampler"
-    with progress.stage("certify") as tell:
+    with trials.on_gpu(gpu.measures(run)), progress.stage("certify") as tell:
         paths: dict[str, Any] = {"fitted": model, "real": real, "half": half, "test": test}
         certificate = certify_task(
-            run,
+            trials.run,
             choice,
             made,
             half_made,

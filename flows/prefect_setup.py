@@ -40,6 +40,7 @@ _SETTINGS = {
 _QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
+_temporary_url: str | None = None
 _TEMPORARY = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1", "PREFECT_UI_ENABLED": "0"}
 
 
@@ -191,6 +192,11 @@ def demand(url: str) -> None:
         )
 
 
+def is_temporary() -> bool:
+    """Whether this process talks to a temporary server that it has started itself."""
+    return _temporary_url is not None and os.environ.get("PREFECT_API_URL") == _temporary_url
+
+
 def start(port: int = 0, temporary: bool = True) -> Server:
     """Start a server for this process and point Prefect to it. Another port is taken where `port` is in use."""
     try:
@@ -201,6 +207,8 @@ def start(port: int = 0, temporary: bool = True) -> Server:
     atexit.register(server.stop)
     bypass_proxy()
     os.environ["PREFECT_API_URL"] = server.api_url
+    global _temporary_url
+    _temporary_url = server.api_url if temporary else None
     return server
 
 

@@ -72,6 +72,7 @@ def serve(
             runner.add_deployment(deployments.approve(recipe))
             say(f"approve/{recipe.name}: asks a person before a version is released")
     _watch_heartbeats(say)
+    _limit_devices(served, say)
     say("Serving; Ctrl-C or SIGTERM stops. A run that is stopped resumes at the next one.")
     # A shell has commands in the background ignore SIGINT, by which SIGTERM is handled too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -135,6 +136,18 @@ def _watch_heartbeats(say: Any) -> None:
         say(
             f"Silent runs are not marked crashed: the server's automations answer {error.response.status_code}"
         )
+
+
+def _limit_devices(served: Sequence[tuple["Recipe", Path]], say: Any) -> None:
+    """One stage at a time uses a GPU, whichever run it is of."""
+    from leaven.flows import gpu
+    from leaven.pipelines.run import resolve_device
+
+    if all(resolve_device(recipe.device) == "cpu" for recipe, _ in served):
+        return
+    for device in gpu.devices():
+        gpu.ensure_limit(device)
+        say(f"GPU {device.index}: one stage at a time (the limit {device.limit})")
 
 
 def _runner(limit: int | None) -> Any:

@@ -1,13 +1,14 @@
 """What the flow does for each candidate: fit, sample, screen, assess, in every fold and once more to certify."""
 
+import contextlib
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from leaven.flows import progress
+from leaven.flows import gpu, progress
 from leaven.flows.tasks import Stage
 from leaven.flows.workers import Workers
 from leaven.generators.errors import FitError, InputError
@@ -27,9 +28,9 @@ from leaven.pipelines.ways import Way, batches, settled, ways
 LEAST_FIT = 5.0  # seconds that a fit gets even when the total budget is nearly gone
 
 
-def sample_in(workers: Workers, *args: Any, **options: Any) -> Record:
+def sample_in(workers: Workers, device: int | None, *args: Any, **options: Any) -> Record:
     """One shard, in a worker process when there are several."""
-    return workers.call(sample, *args, **options)
+    return workers.call(gpu.on, device, sample, *args, **options)
 
 
 def _stage(function: Callable[..., Record]) -> Stage:
@@ -59,6 +60,14 @@ class Trials:
     seconds: dict[str, float] = field(default_factory=dict)  # of refits, by stage
     steps: dict[str, int] = field(default_factory=dict)  # of refits that the clock ended
     peak_memory_bytes: int = 0
+    place: gpu.Gpu = field(default_factory=gpu.Gpu)
+
+    @contextlib.contextmanager
+    def on_gpu(self, needed: bool, count: int = 1) -> Iterator[None]:
+        """Hold the run's GPU, where the block needs one; the time that is waited for it is no time of the run."""
+        with self.place.held(needed, count) as waited:
+            self.run = gpu.forgiven(self.run, waited)
+            yield
 
     @property
     def total(self) -> int:
@@ -78,7 +87,8 @@ class Trials:
                 return
             begun = time.time()
             train, held_out = fold_paths(self.parts, fold)
-            with progress.stage(f"baseline, fold {fold + 1} of {folds}") as tell:
+            name = f"baseline, fold {fold + 1} of {folds}"
+            with self.on_gpu(gpu.measures(self.run)), progress.stage(name) as tell:
                 record = baseline_task(
                     self.workers, self.run, train, held_out, fold=fold, repeats=self._seeds, progress=tell
                 )
@@ -141,7 +151,8 @@ class Trials:
                 rows = self._make(one.candidate, model, batch.plan, batch.screen, train, f"fold{fold}")
                 made |= {number: (asked[number], rows) for number in batch.numbers}
             made = dict(sorted(made.items()))
-            with progress.stage(f"assess {one.candidate.label}, fold {fold + 1}") as tell:
+            name = f"assess {one.candidate.label}, fold {fold + 1}"
+            with self.on_gpu(gpu.measures(self.run)), progress.stage(name) as tell:
                 record = assess_task(
                     self.workers,
                     self.run,
@@ -199,7 +210,8 @@ class Trials:
     def _fit(self, candidate: Candidate, train: list[Path], part: str) -> Record:
         """A fitted generator."""
         seconds = min(self.run.recipe.budget.fit, max(LEAST_FIT, self.run.remaining / 2))
-        with progress.stage(f"fit {candidate.label}, {part}") as tell:
+        needed, count = gpu.draws(self.run, candidate), candidate.parameters.get("devices") or 1
+        with self.on_gpu(needed, count), progress.stage(f"fit {candidate.label}, {part}") as tell:
             model: Record = fit_task(
                 self.workers, self.run, candidate, train, part=part, seconds=seconds, progress=tell
             )
@@ -216,18 +228,23 @@ class Trials:
     ) -> Made:
         """A generator's rows, screened."""
         run, workers = self.run, self.workers
+        needed = gpu.draws(run, candidate) or gpu.measures(run)
 
         def sample_shards(shards: Sequence[amounts.Shard]) -> list[Record]:
             if workers.count == 1 or len(shards) == 1:
                 return [
-                    sample_task(workers, run, candidate, model, plan, shard, part=part) for shard in shards
+                    sample_task(workers, device, run, candidate, model, plan, shard, part=part)
+                    for shard in shards
                 ]
             futures = [
-                sample_task.submit(workers, run, candidate, model, plan, shard, part=part) for shard in shards
+                sample_task.submit(workers, device, run, candidate, model, plan, shard, part=part)
+                for shard in shards
             ]
             return [future.result() for future in futures]
 
-        with progress.stage(f"sample and screen {candidate.label}, {part}") as tell:
+        name = f"sample and screen {candidate.label}, {part}"
+        with self.on_gpu(needed), progress.stage(name) as tell:
+            device = self.place.index if needed else None
             return synthesize(
                 run,
                 candidate,
