@@ -46,6 +46,8 @@ class RayWorkers(Workers):
     process is connected to already is used as it is.
     """
 
+    places_gpus = True
+
     def __init__(
         self,
         folder: Path,

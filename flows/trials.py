@@ -65,7 +65,7 @@ class Trials:
     @contextlib.contextmanager
     def on_gpu(self, needed: bool, count: int = 1) -> Iterator[None]:
         """Hold the run's GPU, where the block needs one; the time that is waited for it is no time of the run."""
-        with self.place.held(needed, count) as waited:
+        with self.place.held(needed and not self.workers.places_gpus, count) as waited:
             self.run = gpu.forgiven(self.run, waited)
             yield
 

@@ -31,7 +31,12 @@ class Workers:
     """`count` processes, or none for 1: then the work is done inline. Starts them when first needed.
 
     Safe to call from several threads; inline work is done one piece at a time.
+
+    Attributes:
+        places_gpus: whether a GPU is given to each piece of work where it is done, so that none is held here.
     """
+
+    places_gpus = False
 
     def __init__(self, count: int = 1, threads: int = 1):
         """`threads`: threads that numeric libraries may use for one piece of work."""
