@@ -155,7 +155,7 @@ def _augment(
     stands = approval.state(store, store.get(recipe.name, outcome.version))
     notify.tell(recipe, store, outcome.version, stands, outcome.report, outcome.path)
     if stands == "pending":
-        approve.ask(recipe.name, outcome.version, str(store.root))
+        approve.ask(recipe.name, outcome.version, store.uri)
     return outcome
 
 

@@ -49,7 +49,7 @@ def tell(
             emit(message)
         if recipe.notify is not None and recipe.notify.webhook is not None:
             _call(recipe.notify, message)
-        store.note(recipe.name, TOLD, {"version": version, "verdict": verdict})
+        store.note(recipe.name, TOLD, lambda _: {"version": version, "verdict": verdict})
     except Exception as error:  # the version stands in the store, whoever heard of it
         warn(f"{recipe.name}@{version}: nobody was told that it is {verdict}: {error}")
 

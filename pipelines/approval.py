@@ -80,7 +80,10 @@ def decide(store: Store, reference: str, approved: bool, why: str = "", by: str 
     if known is None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         decision = {"approved": approved, "why": why, "by": by, "at": now}
-        store.note(version.name, FILE, {**all_decisions, version.id: decision})
+        # Of two at once, the first one stands.
+        store.note(version.name, FILE, lambda others: {version.id: decision} | (others or {}))
+        if decisions(store, version.name)[version.id]["approved"] != approved:
+            return decide(store, str(version), approved, why, by)  # somebody was quicker: say so
     if approved:  # after the decision: a kill in between is put right by approving again
         store.point(version.name, version.id)
     return version

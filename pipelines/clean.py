@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from leaven.generators.errors import InputError
-from leaven.pipelines import stage
+from leaven.pipelines import approval, stage
 from leaven.pipelines.store import Store
 
 ABANDONED = 86400.0  # seconds after which an upload that has no manifest is taken for dead
@@ -33,7 +33,8 @@ def removals(
 ) -> list[Removal]:
     """What may go, name by name, oldest first.
 
-    The version that readers get, the newest one and those that somebody is known to use always stay.
+    The version that readers get, the newest one, those that somebody is known to use and those that wait for approval
+    always stay.
 
     Args:
         names: of datasets; all of them when left out.
@@ -55,9 +56,10 @@ def _of(store: Store, name: str, keep: int, keep_released: bool) -> Iterator[Rem
     stays = {store.latest(name), *versions[-keep:], *store.uses(name)}
     for id in versions:
         version = store.get(name, id)
-        if id not in stays and not (keep_released and version.released):
+        verdict = approval.state(store, version)
+        if id not in stays and verdict != "pending" and not (keep_released and verdict == "released"):
             size = sum(file.bytes for file in version.files.values())
-            why = f"{version.verdict}, and not among the newest {keep}"
+            why = f"{verdict}, and not among the newest {keep}"
             yield Removal(name, "version", id, why, size)
     for id, seconds in store.files.unfinished(f"{name}/versions").items():
         if seconds > ABANDONED:

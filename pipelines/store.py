@@ -12,8 +12,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from leaven.generators.caches import cache_folder
 from leaven.generators.errors import InputError, StoreError
@@ -21,7 +22,7 @@ from leaven.pipelines.disk import FileSystem, LocalDisk
 from leaven.pipelines.version import MANIFEST, Version
 
 LATEST = "latest.json"
-USES = ".kept/uses.json"
+USES = "uses.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -126,11 +127,18 @@ class Store:
         with self._clear("write"):
             self.files.replace(f"{name}/.kept/{file}", source.read_bytes())
 
-    def note(self, name: str, file: str, value: object) -> None:
-        """Keep a small value as JSON, as `keep` does a file."""
+    def note(self, name: str, file: str, change: Callable[[Any], Any]) -> None:
+        """Keep a small value as JSON, as `keep` does a file: what `change` makes of the one that is there, or of None.
+
+        Nothing that others note at the same time is lost, so `change` may be asked more than once.
+        """
+
+        def changed(old: bytes | None) -> bytes:
+            value = change(None if old is None else json.loads(old))
+            return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+
         with self._clear("write"):
-            (self.root / name / ".kept").mkdir(parents=True, exist_ok=True)
-            self.files.replace(f"{name}/.kept/{file}", json.dumps(value).encode() + b"\n")
+            self.files.update(f"{name}/.kept/{file}", changed)
 
     def kept(self, name: str, file: str) -> Path | None:
         """What `keep` kept, or None."""
@@ -141,18 +149,16 @@ class Store:
         """Note that `by`, such as a training job, uses a version: `leaven clean` leaves it, `leaven show` says so."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
-        def noted(old: bytes | None) -> bytes:
-            uses = json.loads(old or b"{}")
-            uses.setdefault(version, {})[by] = now
-            return json.dumps(uses, indent=1, ensure_ascii=False).encode()
+        def noted(uses: dict[str, dict[str, str]] | None) -> dict[str, dict[str, str]]:
+            uses = uses or {}
+            return uses | {version: uses.get(version, {}) | {by: now}}
 
-        with self._clear("write"):
-            self.files.update(f"{name}/{USES}", noted)
+        self.note(name, USES, noted)
 
     def uses(self, name: str) -> dict[str, dict[str, str]]:
         """version -> who is known to use it -> when they last said so."""
         with self._clear("read"):
-            found = self.files.read(f"{name}/{USES}")
+            found = self.files.read(f"{name}/.kept/{USES}")
         uses: dict[str, dict[str, str]] = json.loads(found or b"{}")
         return uses
 

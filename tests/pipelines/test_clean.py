@@ -11,7 +11,7 @@ import pytest
 from leaven.flows.cli import app
 from leaven.flows.ending import run
 from leaven.generators.errors import InputError
-from leaven.pipelines import clean
+from leaven.pipelines import approval, clean
 from leaven.pipelines.stage import describe
 from leaven.pipelines.store import Store
 
@@ -25,7 +25,8 @@ def publish(store: Store, content: str, released: bool) -> str:
     version = store.new_id("a", content)
     with store.draft("a") as folder:
         (folder / "rows").write_text(content)
-        files = [describe(folder / "rows", folder).model_dump()]
+        (folder / "report.json").write_text(json.dumps({"pending": content == "777777"}))
+        files = [describe(folder / name, folder).model_dump() for name in ("rows", "report.json")]
         verdict = "released" if released else "withheld"
         told = {"name": "a", "version": version, "verdict": verdict, "files": files}
         (folder / "manifest.json").write_text(json.dumps(told))
@@ -38,7 +39,7 @@ def test_the_latest_the_newest_and_the_used_stay(store: Store) -> None:
     store.note_use("a", first, "training job")
     assert [one.id for one in clean.removals(store, keep=1)] == [fourth]
     found = clean.removals(store, ["a"], keep=1, keep_released=False)
-    assert [(one.id, one.bytes) for one in found] == [(second, 6), (fourth, 6)]
+    assert [(one.id, one.bytes) for one in found] == [(second, 24), (fourth, 24)]
     assert store.versions("a") == [first, second, third, fourth, fifth], "nothing goes by looking"
     clean.remove(store, found)
     assert store.versions("a") == [first, third, fifth] and store.find("a").id == third
@@ -62,6 +63,15 @@ def test_what_was_left_unfinished_goes_when_it_is_old(store: Store, monkeypatch:
     assert [one.what for one in found] == ["unfinished"]
     clean.remove(store, found)
     assert not store.files.unfinished("a/versions") and store.versions("a") == [version]
+
+
+def test_what_waits_for_approval_stays_and_what_was_approved_is_a_release(store: Store) -> None:
+    waits, _ = publish(store, "777777", False), publish(store, "111111", False)
+    assert not clean.removals(store, keep=1)
+    approval.decide(store, f"a@{waits}", True)
+    publish(store, "222222", True)
+    assert waits not in [one.id for one in clean.removals(store, keep=1)]
+    assert waits in [one.id for one in clean.removals(store, keep=1, keep_released=False)]
 
 
 def test_old_work_goes(tmp_path: Path) -> None:
