@@ -24,21 +24,24 @@ from leaven.pipelines.store import Store
 COMMAND = [sys.executable, "-m", "leaven.flows.cli"]
 
 
-def start(recipe: Path, store: Path, *options: str) -> subprocess.Popen[str]:
-    """`leaven run` in a process group of its own."""
+def start(
+    recipe: Path, store: Path, *options: str, environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """`leaven run` in a process group of its own. `environment`: this process's when left out."""
     return subprocess.Popen(
         [*COMMAND, "run", str(recipe), "--store", str(store), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        env=environment,
     )
 
 
-def finish(recipe: Path, store: Path, *options: str) -> float:
+def finish(recipe: Path, store: Path, *options: str, environment: dict[str, str] | None = None) -> float:
     """Run to the end; seconds. Exit 0 (released) and 3 (withheld) are both an end."""
     begun = time.monotonic()
-    process = start(recipe, store, *options)
+    process = start(recipe, store, *options, environment=environment)
     output, _ = process.communicate()
     if process.returncode not in (0, 3):
         raise SystemExit(f"the run failed with {process.returncode}:\n{output}")

@@ -10,8 +10,7 @@ MOST_BYTES = 128 * 2**20  # of features that are kept; the oldest go first
 
 def keys(pixels: np.ndarray) -> np.ndarray:
     """A 64-bit hash of each image, uint64 (rows,)."""
-    flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
-    digests = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in flat)
+    digests = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in pixels)
     return np.frombuffer(digests, dtype=np.uint64)
 
 
