@@ -5,6 +5,7 @@ All of it must be in place before Prefect is imported. What a user has set is ne
 
 import atexit
 import contextlib
+import logging
 import os
 import socket
 import subprocess
@@ -39,6 +40,7 @@ _SETTINGS = {
 }
 _QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # while a server is away: a page of lines for each event
 }
 _temporary_url: str | None = None
 _TEMPORARY = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1", "PREFECT_UI_ENABLED": "0"}
@@ -48,6 +50,8 @@ def prepare(verbose: bool = False) -> None:
     """Set what libraries read from the environment, where the user has not: no telemetry, a quiet terminal."""
     for key, value in {**_SETTINGS, **({} if verbose else _QUIET)}.items():
         os.environ.setdefault(key, value)
+    if not verbose:
+        logging.raiseExceptions = False  # else each line that a server does not take is told on the terminal
 
 
 def configured_api_url() -> str | None:
@@ -205,6 +209,8 @@ def start(port: int = 0, temporary: bool = True) -> Server:
         server = Server(0, temporary)
     # Prefect sends its last logs and events at exit; what is registered before its import is called after that.
     atexit.register(server.stop)
+    if secret := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", secret)  # else it would refuse ourselves
     bypass_proxy()
     os.environ["PREFECT_API_URL"] = server.api_url
     global _temporary_url

@@ -197,8 +197,9 @@ def run(
     Raises:
         InputError: another run of this name is going on, there is no such version to replay, or no such cluster.
         StoreError: the store cannot be written.
+        LeavenError: Prefect's server is gone, or refuses.
     """
-    from leaven.flows import prefect_setup, progress, workers
+    from leaven.flows import prefect_setup, progress, server_lost, workers
 
     workers.start(runner, recipe, folder, address)  # what the flow would refuse is refused at once
     where = store_of(recipe, folder, store)
@@ -206,7 +207,7 @@ def run(
         where.find(f"{recipe.name}@{replay}")
     with where.lock(recipe.name):
         pass  # the flow takes it again; here a second run is told at once
-    with progress.display(console):
+    with progress.display(console), server_lost.told():
         with progress.stage("start Prefect") as tell:
             server = prefect_setup.api(verbose)
             tell(float("nan"), "importing")
