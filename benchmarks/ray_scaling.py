@@ -5,11 +5,13 @@
 Three kinds of work, each with equal pieces: waiting, which no processor limits, so that what is lost is the runner's;
 nothing at all, which gives the cost of one piece; and sampling shards of a fitted generator, which the processors of
 this machine limit. Ray runs as a head without processors and one node per worker, all on this machine. Workers are
-warm: each has done a piece before the clock starts. Prints rows with seconds, speed-up and efficiency.
+warm: each has made a shard before the clock starts. Prints the seconds of the quickest of some rounds, the speed-up
+and the efficiency.
 """
 
 import argparse
 import functools
+import math
 import os
 import sys
 import tempfile
@@ -38,13 +40,6 @@ SMALL_STORE = 80 * 2**20  # bytes of a node's object store: pieces and results a
 
 def nothing(_: int) -> None:
     pass
-
-
-def warm(_: int) -> int:
-    import leaven.pipelines.sample  # noqa: F401  most of a worker's first second
-
-    time.sleep(1.0)  # so that every worker gets one
-    return os.getpid()
 
 
 @contextmanager
@@ -76,9 +71,17 @@ def timed(workers: Workers, function: Any, pieces: list[Any]) -> tuple[float, li
     return time.monotonic() - begun, made
 
 
-def shard_in(work: Path, run: Run, candidate: Candidate, model: Record, plan: Plan, shard: Shard) -> Record:
+def shard_in(run: Run, candidate: Candidate, model: Record, plan: Plan, place: tuple[Path, Shard]) -> Record:
     """A shard in a folder of its own, so that nothing is taken over from another round."""
+    work, shard = place
     return sample(replace(run, work=work), candidate, model, plan, shard, part="scaling")
+
+
+def warm(call: Any, place: tuple[Path, Shard]) -> None:
+    """Import and load what a shard needs; slow enough that every worker gets one."""
+    work, shard = place
+    call((work / str(os.getpid()), shard))
+    time.sleep(1.0)
 
 
 def main() -> None:
@@ -89,7 +92,8 @@ def main() -> None:
     parser.add_argument("--target", default="churn")
     parser.add_argument("--generator", default="gaussian_copula")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--naps", type=int, default=40, help="pieces of half a second")
+    parser.add_argument("--naps", type=int, default=40, help=f"pieces of {NAP} seconds")
+    parser.add_argument("--rounds", type=int, default=2, help="the quickest counts: others' work disturbs")
     parser.add_argument("--shards", type=int, default=16)
     parser.add_argument("--shard-rows", type=int, default=50_000)
     options = parser.parse_args()
@@ -115,11 +119,18 @@ def main() -> None:
             for count in options.workers:
                 part = f"{runner}-{count}"
                 with start(count, folder) as workers:
-                    workers.map(warm, list(range(2 * count)))
-                    call = functools.partial(shard_in, folder / part, run, candidate, model, plan)
-                    waited, _ = timed(workers, time.sleep, [NAP] * options.naps)
-                    cost, _ = timed(workers, nothing, list(range(PIECES)))
-                    sampled, records = timed(workers, call, cut)
+                    call = functools.partial(shard_in, run, candidate, model, plan)
+                    workers.map(
+                        functools.partial(warm, call), [(folder / f"{part}-warm", cut[0])] * 2 * count
+                    )
+                    waited = cost = sampled = math.inf
+                    for number in range(options.rounds):
+                        waited = min(waited, timed(workers, time.sleep, [NAP] * options.naps)[0])
+                        cost = min(cost, timed(workers, nothing, list(range(PIECES)))[0])
+                        seconds, records = timed(
+                            workers, call, [(folder / f"{part}-{number}", s) for s in cut]
+                        )
+                        sampled = min(sampled, seconds)
                 digests[part] = [record.files[0].sha256 for record in records]
                 for work, seconds, told in (
                     ("waiting", waited, f"{(waited * count / options.naps - NAP) * 1e3:.1f} ms lost"),

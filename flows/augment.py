@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from leaven.flows import approve, gpu, lineage, notify, progress, starting
 from leaven.flows.tasks import Stage, storage
@@ -27,13 +28,19 @@ from leaven.pipelines.split import split
 from leaven.pipelines.stage import Record
 from leaven.pipelines.store import Store
 
+WAITING = 1_024  # shards that are waited for at once, each by a thread; Prefect itself sets no bound
 KEPT_SECONDS = 7 * 86400.0  # unfinished work that no run has touched for so long is dropped
 
 ingest_task, release_task = storage(ingest), storage(release)
 split_task, choose_task, certify_task = Stage(split), Stage(choose), Stage(certify)
 
 
-@flow(name="augment", persist_result=False, log_prints=False)
+@flow(
+    name="augment",
+    persist_result=False,
+    log_prints=False,
+    task_runner=ThreadPoolTaskRunner(max_workers=WAITING),  # type: ignore[arg-type]
+)
 def augment(
     recipe: Recipe,
     folder: str = ".",
