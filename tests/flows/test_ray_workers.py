@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -203,6 +204,12 @@ def test_what_cannot_be_used_is_one_clear_error(tmp_path: Path, monkeypatch: pyt
     recipe = Recipe.model_validate(RECIPE)
     with pytest.raises(InputError, match="only the runner ray has one"):
         start("local", recipe, tmp_path, "10.0.0.1:6379")
+    with pytest.raises(InputError, match="address: found 'nonsense'; expected HOST:6379"):
+        start("ray", recipe, tmp_path, "nonsense")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # taken, but nobody listens
+        with pytest.raises(InputError, match="no Ray cluster answers at 127.0.0.1"):
+            start("ray", recipe, tmp_path, f"127.0.0.1:{free.getsockname()[1]}")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'leaven\[ray\]'"):
         start("ray", recipe, tmp_path)

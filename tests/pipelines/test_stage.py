@@ -34,6 +34,19 @@ def test_a_finished_stage_is_reused(tmp_path: Path) -> None:
     assert second.digest == first.digest and second.path("file.txt").read_text() == "one"
 
 
+def test_what_a_twin_finished_first_is_kept(tmp_path: Path) -> None:
+    """A worker that was thought lost goes on beside the one that took its place; readers may have its folder open."""
+    seen: list[int] = []
+
+    def overtaken(out: Path) -> dict[str, Any]:
+        seen.append(run(tmp_path, Maker()).folder.stat().st_ino)
+        return Maker()(out)
+
+    late = run(tmp_path, overtaken)
+    assert seen == [late.folder.stat().st_ino]
+    assert list(tmp_path.iterdir()) == [late.folder]
+
+
 def test_another_config_is_another_record(tmp_path: Path) -> None:
     make = Maker()
     run(tmp_path, make, k=1), run(tmp_path, make, k=2)
