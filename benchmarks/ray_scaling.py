@@ -6,7 +6,7 @@ Three kinds of work, each with equal pieces: waiting, which no processor limits,
 nothing at all, which gives the cost of one piece; and sampling shards of a fitted generator, which the processors of
 this machine limit. Ray runs as a head without processors and one node per worker, all on this machine. Workers are
 warm: each has made a shard before the clock starts. Prints the seconds of the quickest of some rounds, the speed-up
-and the efficiency.
+and the efficiency; of a shard also the processor's own time, which others' work on the machine does not lengthen.
 """
 
 import argparse
@@ -71,10 +71,14 @@ def timed(workers: Workers, function: Any, pieces: list[Any]) -> tuple[float, li
     return time.monotonic() - begun, made
 
 
-def shard_in(run: Run, candidate: Candidate, model: Record, plan: Plan, place: tuple[Path, Shard]) -> Record:
-    """A shard in a folder of its own, so that nothing is taken over from another round."""
+def shard_in(
+    run: Run, candidate: Candidate, model: Record, plan: Plan, place: tuple[Path, Shard]
+) -> tuple[str, float]:
+    """A shard in a folder of its own, so that nothing is taken over from another round: digest, seconds of a processor."""
     work, shard = place
-    return sample(replace(run, work=work), candidate, model, plan, shard, part="scaling")
+    begun = time.process_time()
+    record = sample(replace(run, work=work), candidate, model, plan, shard, part="scaling")
+    return record.files[0].sha256, time.process_time() - begun
 
 
 def warm(call: Any, place: tuple[Path, Shard]) -> None:
@@ -127,15 +131,14 @@ def main() -> None:
                     for number in range(options.rounds):
                         waited = min(waited, timed(workers, time.sleep, [NAP] * options.naps)[0])
                         cost = min(cost, timed(workers, nothing, list(range(PIECES)))[0])
-                        seconds, records = timed(
-                            workers, call, [(folder / f"{part}-{number}", s) for s in cut]
-                        )
+                        seconds, made = timed(workers, call, [(folder / f"{part}-{number}", s) for s in cut])
                         sampled = min(sampled, seconds)
-                digests[part] = [record.files[0].sha256 for record in records]
+                digests[part] = [digest for digest, _ in made]
+                each = sum(busy for _, busy in made) / len(made)
                 for work, seconds, told in (
                     ("waiting", waited, f"{(waited * count / options.naps - NAP) * 1e3:.1f} ms lost"),
                     ("nothing", cost, f"{cost / PIECES * 1e3:.2f} ms"),
-                    ("sampling", sampled, f"{rows / sampled:,.0f} rows/s"),
+                    ("sampling", sampled, f"{rows / sampled:,.0f} rows/s; {each:.2f} s of a processor"),
                 ):
                     once = first.setdefault((runner, work), seconds * count)
                     gain = once / seconds

@@ -208,7 +208,7 @@ def test_what_cannot_be_used_is_one_clear_error(tmp_path: Path, monkeypatch: pyt
         start("ray", recipe, tmp_path, "nonsense")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # taken, but nobody listens
-        with pytest.raises(InputError, match="no Ray cluster answers at 127.0.0.1"):
+        with pytest.raises(InputError, match="no Ray cluster answers at 127"):
             start("ray", recipe, tmp_path, f"127.0.0.1:{free.getsockname()[1]}")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'leaven\[ray\]'"):
