@@ -183,7 +183,7 @@ class RayWorkers(Workers):
 
         given = self.address or os.environ.get("RAY_ADDRESS")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-        if given is None:
+        if not given or given == "local":
             options |= {
                 "num_cpus": self.cpus,
                 "include_dashboard": False,
@@ -191,7 +191,7 @@ class RayWorkers(Workers):
             }
         try:
             with _own_signals():
-                ray.init(given, **options)
+                ray.init(given or "local", **options)  # without a word it would join a Ray that runs here
         except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
             where = f"no Ray cluster can be used at {given}" if given else "Ray cannot be started here"
             told = str(error).strip().splitlines()
