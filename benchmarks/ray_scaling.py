@@ -74,7 +74,7 @@ def timed(workers: Workers, function: Any, pieces: list[Any]) -> tuple[float, li
 def shard_in(
     run: Run, candidate: Candidate, model: Record, plan: Plan, place: tuple[Path, Shard]
 ) -> tuple[str, float]:
-    """A shard in a folder of its own, so that nothing is taken over from another round: digest and processor seconds."""
+    """A shard in a folder of its own, so that nothing is taken over; its digest and processor seconds."""
     work, shard = place
     begun = time.process_time()
     record = sample(replace(run, work=work), candidate, model, plan, shard, part="scaling")
