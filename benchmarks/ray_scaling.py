@@ -65,6 +65,9 @@ def on_ray(count: int, folder: Path) -> Iterator[Workers]:
         cluster.shutdown()
 
 
+RUNNERS = {"local": local, "ray": on_ray}
+
+
 def timed(workers: Workers, function: Any, pieces: list[Any]) -> tuple[float, list[Any]]:
     begun = time.monotonic()
     made = workers.map(function, pieces)
@@ -96,6 +99,7 @@ def main() -> None:
     parser.add_argument("--target", default="churn")
     parser.add_argument("--generator", default="gaussian_copula")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--runners", nargs="+", choices=RUNNERS, default=list(RUNNERS))
     parser.add_argument("--naps", type=int, default=40, help=f"pieces of {NAP} seconds")
     parser.add_argument("--rounds", type=int, default=2, help="the quickest counts: others' work disturbs")
     parser.add_argument("--shards", type=int, default=16)
@@ -119,10 +123,10 @@ def main() -> None:
         )
         first: dict[tuple[str, str], float] = {}
         digests: dict[str, list[str]] = {}
-        for runner, start in (("local", local), ("ray", on_ray)):
+        for runner in options.runners:
             for count in options.workers:
                 part = f"{runner}-{count}"
-                with start(count, folder) as workers:
+                with RUNNERS[runner](count, folder) as workers:
                     call = functools.partial(shard_in, run, candidate, model, plan)
                     workers.map(
                         functools.partial(warm, call), [(folder / f"{part}-warm", cut[0])] * 2 * count
@@ -146,7 +150,7 @@ def main() -> None:
                         f"{runner:<6} {count:>7} {work:<9} {seconds:>8.2f} {gain:>8.2f} {gain / count:>10.0%}  {told}",
                         flush=True,
                     )
-        same = all(made == digests[f"local-{options.workers[0]}"] for made in digests.values())
+        same = all(made == next(iter(digests.values())) for made in digests.values())
         print(f"bytes of the shards: {'equal in all rounds' if same else 'DIFFER'}")
         print(f"load {os.getloadavg()[0]:.1f} at the end")
         if not same:
