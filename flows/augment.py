@@ -15,7 +15,7 @@ from leaven.flows import approve, gpu, lineage, notify, progress, starting
 from leaven.flows.tasks import Stage, storage
 from leaven.flows.trials import Trials
 from leaven.flows.workers import Runner, Workers, start
-from leaven.pipelines import approval, stage
+from leaven.pipelines import approval, marked, stage
 from leaven.pipelines.certify import certify
 from leaven.pipelines.choose import Choice, Tried, choose
 from leaven.pipelines.fit import FOLDER
@@ -84,7 +84,7 @@ def _augment(
     with progress.stage("ingest") as tell:
         before = store.kept(recipe.name, "schema.json")
         source: Record = ingest_task(recipe, folder, work, previous_schema=before, progress=tell)
-    run = Run.start(recipe, work, source, started, replay)
+    run = Run.start(marked.placed(recipe, folder), work, source, started, replay)
     drawn = f"assignments-{stage.digest(run.lineage['split'] | {'target': run.task.target})[:12]}.parquet"
     with progress.stage("split") as tell:
         parts: Record = split_task(recipe, source, work, store.kept(recipe.name, drawn), progress=tell)

@@ -219,6 +219,12 @@ class Screen(_Part):
         "of false, mild and strict that have paid for the generator",
     )
 
+    reject_file: str | None = Field(
+        None,
+        description="rows that a person marked as bad (Parquet, CSV or JSON lines): those equal to one of them, in the "
+        "columns that the file has, are dropped; tables and texts",
+    )
+
     @field_validator("label_agreement")
     @classmethod
     def _some_level(cls, value: Any) -> Any:

@@ -231,6 +231,7 @@ def _sources(recipe: Recipe, folder: Path, where: "_Places") -> None:
         ("source", "path"): recipe.source.path,
         ("split", "validation_path"): recipe.split.validation_path,
         ("split", "test_path"): recipe.split.test_path,
+        ("screen", "reject_file"): recipe.screen.reject_file,
     }
     for field, text in named.items():
         if text is None:

@@ -16,6 +16,7 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.parallel import Each
 from leaven.generators.rows import to_frame
 from leaven.generators.schema import Schema
+from leaven.pipelines.marked import REASON, Marked
 from leaven.pipelines.recipe import Recipe, Screen
 from leaven.pipelines.sample import with_sources
 from leaven.pipelines.stage import digest, file_digest
@@ -72,6 +73,8 @@ def screen(
     files = [file_digest(path) for path in train]
     key = digest([kind.__name__, schema.model_dump(), task.model_dump(), asked, files, seed, threads])
     judge = functools.partial(_judged, key, kind, schema, task, recipe, train, seed, threads, level)
+    listed = recipe.screen.reject_file
+    marked = Marked(Path(listed), schema) if listed is not None else None
     left = [[shards_of, rows] for shards_of, rows in quotas]
     folder = out / "kept"
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +85,8 @@ def screen(
     with pq.ParquetWriter(out / "rejected.parquet", first.append(pa.field("_reason", pa.string()))) as writer:
         for number, (shard, found) in enumerate(zip(shards, (each or map)(judge, shards), strict=True)):
             table = pq.read_table(shard)
+            if marked is not None:
+                found = np.where(marked.among(table), REASON, found)
             keep = found == ""
             if left:
                 looked_at = _within(left, keep)

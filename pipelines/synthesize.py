@@ -184,7 +184,7 @@ def _screen(
         return {**counts, "taken_by_order": [sum(next(kept) for _ in range(count)) for count in shards_of]}
 
     config = {
-        "screen": level.model_dump(mode="json"),
+        "screen": level.model_dump(mode="json", exclude={"reject_file"}),
         "constraints": run.lineage["constraints"],
         "orders": [order.model_dump(mode="json") for order in orders],
         "wanted": wanted,
@@ -193,6 +193,8 @@ def _screen(
         "threads": run.recipe.threads,
     }
     inputs = {record.stage: record.digest for record in records}
+    if run.recipe.screen.reject_file is not None:  # what it holds counts, not where it lies
+        inputs["marked"] = stage.file_digest(Path(run.recipe.screen.reject_file))
     inputs |= {f"train{n}": stage.file_digest(path) for n, path in enumerate(train)}
     name = f"screen-{part}-{candidate.generator}-{turn}"
     return stage.run(run.work, name, inputs=inputs, config=config, make=make)

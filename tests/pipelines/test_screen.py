@@ -328,3 +328,22 @@ def test_memory_does_not_grow_with_shards(train: Path, tmp_path: Path) -> None:
         progress=lambda share, text: held.append(pa.total_allocated_bytes()),
     )
     assert max(held[4:]) <= 1.2 * max(held[1:4])
+
+
+def test_marked_rows_are_dropped_and_counted(train: Path, tmp_path: Path) -> None:
+    shard, bad = people(100, 5), tmp_path / "bad.csv"
+    pq.write_table(to_arrow(shard, SCHEMA), tmp_path / "shard.parquet")
+    shard.iloc[[4, 9]].to_csv(bad, index=False)
+    counts = screen(
+        kinds.get("table"),
+        SCHEMA,
+        TASK,
+        recipe(reject_file=str(bad)),
+        train=[train],
+        shards=[tmp_path / "shard.parquet"],
+        out=tmp_path,
+        seed=1,
+        threads=1,
+    )
+    assert counts["rejected"] == {"marked": 2} and counts["kept"] == 98
+    assert pq.read_table(tmp_path / "rejected.parquet").column("id").to_pylist() == ["5-4", "5-9"]

@@ -1,0 +1,77 @@
+"""Rows that a person marked as bad: synthetic rows equal to one of them are dropped from the next run on."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from leaven.generators.errors import InputError
+from leaven.generators.schema import Schema
+from leaven.pipelines.recipe import Recipe, resolve
+from leaven.pipelines.row_digest import row_digests
+
+REASON = "marked"
+FIELD = "screen.reject_file"
+
+
+class Marked:
+    """The marked rows of a file, as digests over the columns that the file has; identifiers, which are drawn anew for
+    each row, are left out."""
+
+    def __init__(self, path: Path, schema: Schema):
+        """Read the file: Parquet, CSV or JSON lines, such as rows copied from a version's `data/synthetic`.
+
+        Raises:
+            InputError: it cannot be read, or has no column to compare.
+        """
+        try:
+            table = _read(path, schema)
+            self.columns = [
+                column.name
+                for column in schema
+                if column.type != "identifier" and column.name in table.column_names
+            ]
+            wanted = schema.arrow()
+            found = pa.table(
+                {name: table.column(name).cast(wanted.field(name).type) for name in self.columns}
+            )
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{FIELD}: {path}: {' '.join(str(error).split())}") from error
+        if not self.columns:
+            raise InputError(
+                f"{FIELD}: {path}: has none of the columns {', '.join(schema.names[:10])}; expected rows of the dataset"
+            )
+        self._digests = np.unique(row_digests(found, self.columns))
+
+    def among(self, table: pa.Table) -> np.ndarray:
+        """Which rows equal a marked one, bool (rows,)."""
+        return np.isin(row_digests(table, self.columns), self._digests)
+
+
+def _read(path: Path, schema: Schema) -> pa.Table:
+    if path.suffix.lower() == ".parquet":
+        return pq.read_table(path)
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return pa.json.read_json(path)
+    # Where some are missing, pandas writes integers as 3.0.
+    types = {f.name: pa.float64() if pa.types.is_integer(f.type) else f.type for f in schema.arrow()}
+    return pa.csv.read_csv(
+        path, convert_options=pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
+    )
+
+
+def placed(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with the file's whole path: stages know no folder.
+
+    Raises:
+        InputError: the rows are images, which a file cannot name.
+    """
+    if recipe.screen.reject_file is None:
+        return recipe
+    if recipe.source.kind == "image":
+        raise InputError(f"{FIELD}: is for tables and texts; images cannot be marked")
+    path = str(resolve(recipe.screen.reject_file, folder))
+    return recipe.model_copy(update={"screen": recipe.screen.model_copy(update={"reject_file": path})})
