@@ -1,5 +1,6 @@
 """The whole flow on tables whose truth is known: what helps is released, what harms or leaks is not."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from end_to_end import planted
 
+from leaven.flows import gpu, notify
+from leaven.flows.decide import settle
 from leaven.generators.catalog import CATALOG, Entry
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.store import Store
@@ -63,6 +66,40 @@ def test_rows_from_the_true_process_help_and_are_released(
     synthetic = pq.read_table(outcome.path / "data" / "synthetic")
     assert synthetic.column_names[-3:] == ["_generator", "_source_row", "_seed"]
     assert synthetic.num_rows == report["rows"]["synthetic"]
+
+
+def test_a_person_decides_once_all_else_has_passed(
+    prefect_server: None, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+    stages: list[str] = []
+    monkeypatch.setattr(notify, "emit", lambda message: told.append((message["version"], message["verdict"])))
+    # As if all stages needed a GPU.
+    monkeypatch.setattr(gpu, "draws", lambda run, candidate: True)
+    monkeypatch.setattr(gpu, "measures", lambda run: True)
+    monkeypatch.setattr(gpu, "devices", lambda: [gpu.Device(0, f"test-{tmp_path.name}")])
+    monkeypatch.setattr(gpu, "_current", lambda index: contextlib.nullcontext())
+    monkeypatch.setattr(gpu, "on", lambda index, function, *args, **options: function(*args, **options))
+    held = gpu._slot
+
+    def slot(device: Any) -> Any:
+        stages.append(device.limit)
+        return held(device)
+
+    monkeypatch.setattr(gpu, "_slot", slot)
+    asked = recipe("oracle", screen={"label_agreement": False}, gates={"approval": True})
+    first = run(asked, folder, tmp_path)
+    store, name = Store(tmp_path), f"planted@{first.version}"
+    assert first.verdict == "withheld" and first.report["pending"] and store.latest("planted") is None
+    assert [gate["gate"] for gate in first.report["gates"] if not gate["passed"]] == ["approval"]
+    # Baseline, fit, sample and assess once; fit and sample for the certificate and for the worth; certify.
+    assert len(stages) == 9 and len(set(stages)) == 1
+    again = run(asked, folder, tmp_path)
+    assert not again.new and again.verdict == "withheld" and told == [(first.version, "pending")]
+    settle(store, name, True, "it helps", "Ada")
+    assert store.latest("planted") == first.version
+    assert run(asked, folder, tmp_path).verdict == "released"
+    assert told == [(first.version, "pending"), (first.version, "released")]
 
 
 def test_rows_with_wrong_labels_hurt_and_are_withheld(
