@@ -4,10 +4,12 @@ Once for each version and verdict: what has been told is kept beside the version
 between tells it at its next start, and a rerun that makes nothing new tells nothing.
 """
 
+import contextlib
 import json
 import logging
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +108,7 @@ def _call(notify: "Notify", message: dict[str, Any]) -> None:
 
 
 def _post(url: str, message: dict[str, Any], headers: dict[str, str]) -> None:
-    """Errors of httpx say the URL, which may be a secret: none is passed on."""
+    """Errors of httpx and its log say the URL, which may be a secret: none is passed on."""
     import httpx
 
     fault = ""
@@ -114,7 +116,8 @@ def _post(url: str, message: dict[str, Any], headers: dict[str, str]) -> None:
         if attempt:
             time.sleep(PAUSE_SECONDS[attempt - 1])
         try:
-            answer = httpx.post(url, json=message, headers=headers, timeout=TIMEOUT_SECONDS)
+            with _unlogged("httpx", "httpcore"):
+                answer = httpx.post(url, json=message, headers=headers, timeout=TIMEOUT_SECONDS)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             fault = type(error).__name__
             continue
@@ -124,6 +127,20 @@ def _post(url: str, message: dict[str, Any], headers: dict[str, str]) -> None:
         if answer.status_code < 500 and answer.status_code != 429:
             break
     raise LeavenError(f"{fault}, after {attempt + 1} {'try' if attempt == 0 else 'tries'}")
+
+
+@contextlib.contextmanager
+def _unlogged(*names: str) -> Iterator[None]:
+    """Have libraries log nothing below a warning in the block."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _resolved(text: str) -> str:

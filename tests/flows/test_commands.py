@@ -60,6 +60,14 @@ def test_path_and_a_withheld_version_that_must_be_named(leaven: Any, store: Stor
     assert withheld in leaven("path", f"points@{withheld}", "--store", place)[1]
 
 
+def test_path_of_a_version_that_is_newer(leaven: Any, store: Store, place: str) -> None:
+    released, _ = store.versions("points")
+    code, _, err = leaven("path", "points", "--newer-than", released, "--wait", "1s", "--store", place)
+    assert code == 2 and f"points@{released}: is not newer" in err
+    assert leaven("path", "points", "--newer-than", "2020", "--store", place)[0] == 0
+    assert "--wait: found 'soon'" in leaven("path", "points", "--wait", "soon", "--store", place)[2]
+
+
 def test_compare(leaven: Any, store: Store, place: str) -> None:
     released, withheld = store.versions("points")
     code, out, _ = leaven("compare", "points", f"points@{withheld}", "--store", place)

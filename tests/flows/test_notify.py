@@ -89,6 +89,7 @@ def test_each_verdict_of_a_version_is_told_once(emitted: list[Any], hook: Hook, 
 def test_a_webhook_that_fails_is_a_warning(
     emitted: list[Any], hook: Hook, tries: int, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("DEBUG")
     told(Store(tmp_path))
     assert len(hook.got) == tries and len(emitted) == 1
     assert said in caplog.text and "secret" not in caplog.text
@@ -110,6 +111,7 @@ def test_an_address_that_is_nobodys_is_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("DEBUG")
     monkeypatch.setenv("HOOK", address)
     told(Store(tmp_path), token=None)
     assert said in caplog.text and "secret" not in caplog.text and len(emitted) == 1
