@@ -146,6 +146,11 @@ def served(waiting: Store, tmp_path: Path) -> Iterator[Served]:
     one.stop()
 
 
+def events(served: Served, prefix: str) -> list[dict[str, Any]]:
+    asked = {"filter": {"event": {"prefix": [prefix]}}}
+    return list(served.call("POST", "/events/filter", asked)["events"])
+
+
 @pytest.mark.prefect
 @pytest.mark.slow
 def test_approved_in_the_form_of_prefect(served: Served, waiting: Store) -> None:
@@ -164,15 +169,12 @@ def test_approved_in_the_form_of_prefect(served: Served, waiting: Store) -> None
     assert served.call("POST", f"/flow_runs/{asking['id']}/resume", answer)["status"] == "ACCEPT"
     assert served.ended(asking["id"])["message"] == f"points@{newest}: released"
     assert waiting.latest("points") == newest
-    events = served.wait_for(
-        lambda: served.call("POST", "/events/filter", {"filter": {"event": {"prefix": ["leaven.version."]}}})[
-            "events"
-        ],
-        30,
-    )
-    assert [(event["event"], event["payload"]["version"]) for event in events] == [
+    released = served.wait_for(lambda: events(served, "leaven.version."), 30)
+    assert [(one["event"], one["payload"]["version"]) for one in released] == [
         ("leaven.version.released", newest)
     ]
+    # A suspended run has no heartbeat: the automation for silent runs knows it by this event.
+    assert len(served.wait_for(lambda: events(served, "prefect.flow-run.Suspended"), 30)) == 1
     # The heartbeat's automation stands there once.
     names = [one["name"] for one in served.call("POST", "/automations/filter", {})]
     assert len(names) == len(set(names)) == 1
