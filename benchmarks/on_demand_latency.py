@@ -51,7 +51,7 @@ class Api:
         )
         for _ in range(20):
             try:
-                with self.direct.open(request, timeout=30) as answer:
+                with self.direct.open(request, timeout=120) as answer:
                     return json.loads(answer.read() or "null")
             except urllib.error.HTTPError as error:
                 if error.code != 503:  # the database is busy: Prefect's own client asks again too
