@@ -144,10 +144,10 @@ def _digests(recipe: Recipe, folder: Path, kind: Any) -> dict[str, str]:
     for field, (part, text) in named.items():
         if text is None:
             continue
-        path = resolve(text, folder)
-        if not path.exists():
-            raise InputError(f"{field}: {path} is not there")
         try:
+            path = resolve(text, folder)
+            if not path.exists():
+                raise InputError(f"{path} is not there")
             found[part] = kind.source_digest(path)
         except InputError as error:
             raise InputError(f"{field}: {error}") from None

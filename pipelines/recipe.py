@@ -371,7 +371,15 @@ class Recipe(_Part):
 
 
 def resolve(path: str, folder: Path) -> Path:
-    """A path of the recipe, counted from the recipe's folder; what lies in a bucket is copied to this machine."""
+    """A path of the recipe, counted from the recipe's folder; what lies in a bucket is copied to this machine.
+
+    Raises:
+        InputError: an address in the web; or see `distant.near`.
+    """
+    if re.match(r"\s*(https?|ftps?)://", path, re.IGNORECASE):  # a recipe must not make a server ask around
+        raise InputError(
+            f"'{path}' is an address in the web, and none is fetched; expected a file or folder (fetch it first)"
+        )
     if "://" in path:
         from leaven.pipelines.distant import near
 

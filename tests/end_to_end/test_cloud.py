@@ -100,6 +100,6 @@ def test_what_is_not_in_the_bucket_is_one_line(
     code, said = check(source={"kind": "table", "path": f"{bucket}/in/none.csv"})
     assert code == 2 and "source.path: " in said and "is not there: no object" in said.splitlines()[-1]
     code, said = check(source={"kind": "table", "path": "http://169.254.169.254/latest"})
-    assert code == 2 and "expected a folder, or one of s3://" in said
+    assert code == 2 and "is an address in the web" in said
     code, said = check(store="s3://key:planted@bucket/x")
     assert code == 2 and "store: " in said and "planted" not in said

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from leaven.generators.errors import InputError
+from leaven.pipelines.kinds.files.unpacked import refuse_bomb
 
 _CHUNK = 4 << 20
 _HEAD = 1 << 20  # bytes that delimiter and header are found in
@@ -175,9 +176,12 @@ def _open(path: Path) -> Any:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
+    unpacked = 0
     try:
         with _open(path) as stream:
             while chunk := stream.read(_CHUNK):
+                unpacked += len(chunk)
+                refuse_bomb(path, unpacked)
                 yield chunk
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path.name}: cannot be unpacked or read: {_first_line(error)}") from None

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from leaven.generators.errors import InputError
+from leaven.pipelines.kinds.files.unpacked import refuse_bomb
 
 _BATCH = 20_000  # rows
 _LOOKED_AT = 1_000  # lines whose names make the columns
@@ -88,9 +89,10 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             reader = io.BufferedReader(file)  # type: ignore[type-var]
-            number = 0
+            number = unpacked = 0
             while line := reader.readline(_LONGEST):
-                number += 1
+                number, unpacked = number + 1, unpacked + len(line)
+                refuse_bomb(path, unpacked)
                 if len(line) >= _LONGEST:
                     raise InputError(f"{path.name} line {number}: is longer than {_LONGEST:,} bytes")
                 if line.strip():

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from leaven.generators.errors import InputError
 from leaven.generators.rows import parquet
+from leaven.pipelines.kinds.files.unpacked import refuse_parquet_bomb
 
 _BATCH_ROWS = 65_536
 
@@ -82,6 +83,7 @@ def open_parquet(path: Path, drop: Sequence[str] = ()) -> ParquetFile:
     """
     try:
         found = pq.read_schema(path)
+        refuse_parquet_bomb(path)
     except (pa.ArrowException, OSError) as error:
         text = " ".join(str(error).split())[:150]
         raise InputError(f"{path.name}: is not a whole Parquet file (cut short?): {text}") from None

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from leaven.generators.errors import InputError
 from leaven.generators.rows import parquet
+from leaven.pipelines.kinds.files.unpacked import refuse_parquet_bomb, refuse_zip_bomb
 from leaven.pipelines.kinds.image.decode import MOST_PIXELS
 from leaven.pipelines.recipe_errors import nearest
 
@@ -264,6 +265,7 @@ class Parquet:
         self.notes: list[str] = []
         try:
             self.file = parquet(path)
+            refuse_parquet_bomb(path)
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{path.name}: is no Parquet file that can be read: {error}") from None
         schema = self.file.schema_arrow
@@ -312,6 +314,7 @@ class Npz:
         self.path = path
         self.notes: list[str] = []
         try:
+            refuse_zip_bomb(path)
             with np.load(path, allow_pickle=False) as arrays:
                 missing = [name for name in ("x", target) if name not in arrays.files]
                 if missing:
