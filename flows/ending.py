@@ -34,11 +34,13 @@ def run(app: Any, arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, Terminated) as stopped:
         return _stopped(stopped)
     except LeavenError as error:
-        return _fail(error, str(error), error.exit_code)
+        return _stopped(Terminated()) if _terminated() else _fail(error, str(error), error.exit_code)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if _terminated():
+            return _stopped(Terminated())
         if type(error).__name__ == "Abort":
             return _stopped(error)
         if hasattr(error, "format_message"):  # typer's own complaints about how it was called
@@ -49,6 +51,11 @@ def run(app: Any, arguments: list[str] | None = None) -> int:
 def _terminate(*_: Any) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Terminated
+
+
+def _terminated() -> bool:
+    """Whether SIGTERM came: libraries may make an error of their own of what it raised."""
+    return signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 
 
 def _stopped(stopped: BaseException) -> int:

@@ -1,14 +1,17 @@
 """Commands that read the store, in this process: what they print, and their exit status."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from leaven.flows import ending
 from leaven.flows.cli import app
 from leaven.flows.ending import run
+from leaven.generators.errors import LeavenError
 from leaven.pipelines.store import Store
 
 
@@ -178,3 +181,21 @@ def test_ctrl_c_is_130(leaven: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leaven.pipelines.store.Store.names", interrupted)
     code, _, err = leaven("list")
     assert code == 130 and len(err.splitlines()) == 1 and "rerun resumes" in err
+
+
+@pytest.mark.parametrize("made", [ImportError("initialization failed"), LeavenError("no rows")])
+def test_sigterm_is_told_as_such_whatever_a_library_makes_of_it(
+    made: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:
+            raise made from error
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert ending.run(stopped) == ending.TERMINATED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == "leaven: interrupted; what was finished is kept, a rerun resumes\n"

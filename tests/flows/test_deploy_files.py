@@ -40,6 +40,8 @@ def test_kubernetes_gives_a_gpu_by_a_variable_of_the_pool() -> None:
     template = json.loads((DEPLOY / "kubernetes_pool.json").read_text())
     (container,) = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "{{ gpus }}"
+    assert container["name"] == "prefect-job"  # Prefect's worker takes no other
+    assert container["envFrom"] == [{"secretRef": {"name": "leaven", "optional": True}}]
     known = set(template["variables"]["properties"])
     used = set(re.findall(r"{{ (\w+) }}", json.dumps(template["job_configuration"])))
     assert used <= known
