@@ -37,6 +37,7 @@ def postgres() -> Iterator[str]:
     if not found[-1].name:
         raise SystemExit("PostgreSQL is not installed: no initdb (apt-get install postgresql)")
     bin_ = found[-1].parent
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else servers would be left running
     root = os.geteuid() == 0
     as_user = ["runuser", "-u", "postgres", "--"] if root else []
     folder = Path(tempfile.mkdtemp(prefix="leaven-postgres-"))
