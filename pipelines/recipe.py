@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from leaven.generators.constraints import Constraint
+from leaven.generators.errors import InputError
 from leaven.generators.schema import TableType
 
 MAX_SEED = 2**32 - 1
