@@ -11,7 +11,7 @@ import pytest
 from leaven.generators.rows import to_arrow
 from leaven.pipelines.kinds.image import crossfit, screens
 from leaven.pipelines.kinds.image.crossfit import Ensemble, learned
-from leaven.pipelines.kinds.image.remembered import Remembered
+from leaven.pipelines.kinds.image.remembered import Remembered, keys
 from leaven.pipelines.recipe import Recipe
 
 from ..quality.planted_images import (
@@ -212,3 +212,8 @@ def test_a_fixed_extractor_serves_as_well(train_file: Path) -> None:
     assert dropped(near, memorised(blobs(TRAIN, 1), 50, 3)) == 1.0
     strange = screens.OutOfDistribution(SCHEMA, projector, lambda: real, 0.01)
     assert dropped(strange, noise(50, 3)) == 1.0
+
+
+def test_no_images_have_no_keys() -> None:
+    """As in an arm without synthetic images, where a learner of the user's own asks for them."""
+    assert keys(np.zeros((0, 8, 8, 1), np.uint8)).shape == (0,)
