@@ -1,5 +1,6 @@
 """The whole way for a recipe's file, read when the run begins: what work pools deploy (deploy/prefect.yaml)."""
 
+import os
 from pathlib import Path
 
 from prefect import flow
@@ -15,10 +16,10 @@ def augment_file(path: str, store: str | None = None) -> Outcome:
 
     Args:
         path: the recipe; its own paths count from its folder.
-        store: folder or URI of the store, in place of the recipe's.
+        store: folder or URI of the store; `LEAVEN_STORE`, else the recipe's, when left out.
 
     Raises:
         InputError: the recipe, or its data, is wrong.
     """
     recipe, folder = starting.refuse(Path(path), [])
-    return augment.fn(recipe, str(folder), store)
+    return augment.fn(recipe, str(folder), store or os.environ.get("LEAVEN_STORE"))
