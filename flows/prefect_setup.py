@@ -28,6 +28,8 @@ _SETTINGS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     # Stage records alone decide what is reused; see pipelines/stage.py.
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+    # A server's database grows by half a MiB a run; runs that ended 90 days ago go.
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
     # A run's own log still goes to the server, which keeps it with the run.
     "PREFECT_LOGGING_LEVEL": "INFO",
