@@ -41,14 +41,16 @@ def approve(name: str, version: str, store: str) -> State[str]:
     where = Store(store)
     found = where.find(f"{name}@{version}")
     if approval.state(where, found) == "pending":
-        page = found.path / "report.html"
+        page = found.file("report.html")
         _show(found)
         text = f"{show.markdown(found.report, page)}\n\nIs {found} to be released?"
         asked: Any = suspend_flow_run(wait_for_input=Decision.with_initial_data(description=text))
-        with contextlib.suppress(
-            InputError
-        ):  # decided with `leaven approve` in the meantime: that one stands
+        try:
             settle(where, str(found), asked.approve, asked.why, asked.by)
+        except InputError:
+            if approval.state(where, found) == "pending":
+                raise
+            # decided with `leaven approve` in the meantime: that one stands
     stands = approval.state(where, found)
     return Completed(message=f"{found}: {stands}", data=stands)
 

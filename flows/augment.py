@@ -85,6 +85,7 @@ def _augment(
         before = store.kept(recipe.name, "schema.json")
         source: Record = ingest_task(recipe, folder, work, previous_schema=before, progress=tell)
     run = Run.start(marked.placed(recipe, folder), work, source, started, replay)
+    marked.read(run.recipe, run.schema)  # refused before any fit
     drawn = f"assignments-{stage.digest(run.lineage['split'] | {'target': run.task.target})[:12]}.parquet"
     with progress.stage("split") as tell:
         parts: Record = split_task(recipe, source, work, store.kept(recipe.name, drawn), progress=tell)
@@ -160,7 +161,8 @@ def _augment(
     progress.artifacts(outcome)
     outcome = approval.settled(store, outcome, recipe.name)
     stands = approval.state(store, store.get(recipe.name, outcome.version))
-    notify.tell(recipe, store, outcome.version, stands, outcome.report, outcome.path)
+    place = store.place(recipe.name, outcome.version)
+    notify.tell(recipe, store, outcome.version, stands, outcome.report, place)
     if stands == "pending":
         approve.ask(recipe.name, outcome.version, store.uri)
     return outcome

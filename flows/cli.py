@@ -217,11 +217,14 @@ def compare(
 ) -> None:
     """Compare two versions."""
     from leaven.flows import show
+    from leaven.pipelines import approval
 
     where = _store(store)
     versions = [show.find(where, reference)[0] for reference in (first, second)]
     if json:
-        tables.print_json([show.summary(version.report, version.place) for version in versions])
+        tables.print_json(
+            [show.summary(approval.report(where, version), version.place) for version in versions]
+        )
         return
     console = _console()
     for letter, version in zip("AB", versions, strict=True):

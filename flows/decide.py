@@ -17,6 +17,6 @@ def settle(store: Store, reference: str, approved: bool, why: str, by: str, even
     version = approval.decide(store, reference, approved, why, by)
     recipe = Recipe.model_validate(version.manifest["recipe"])
     stands = approval.state(store, version)
-    report = {**version.report, "verdict": stands}
-    notify.tell(recipe, store, version.id, stands, report, version.path, events)
+    place = store.place(version.name, version.id)
+    notify.tell(recipe, store, version.id, stands, approval.report(store, version), place, events)
     return version

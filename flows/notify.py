@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaven.generators.errors import LeavenError
@@ -34,19 +33,20 @@ def tell(
     version: str,
     verdict: str,
     report: dict[str, Any],
-    path: Path,
+    place: str,
     events: bool = True,
 ) -> None:
     """Emit the event and call the webhook, unless that was done. What fails is a warning, and nothing else.
 
     Args:
         verdict: `released`, `withheld`, or `pending` where a person has to approve.
+        place: the version's folder or URI.
         events: whether there is a Prefect server to be told.
     """
     try:
         if _told(store, recipe.name) == {"version": version, "verdict": verdict}:
             return
-        message = content(recipe.name, version, verdict, report, path)
+        message = content(recipe.name, version, verdict, report, place)
         if events:
             emit(message)
         if recipe.notify is not None and recipe.notify.webhook is not None:
@@ -56,7 +56,7 @@ def tell(
         warn(f"{recipe.name}@{version}: nobody was told that it is {verdict}: {error}")
 
 
-def content(name: str, version: str, verdict: str, report: dict[str, Any], path: Path) -> dict[str, Any]:
+def content(name: str, version: str, verdict: str, report: dict[str, Any], place: str) -> dict[str, Any]:
     """What is told: the payload of the event and the JSON that the webhook gets."""
     utility = report.get("utility") or {}
     return {
@@ -68,8 +68,8 @@ def content(name: str, version: str, verdict: str, report: dict[str, Any], path:
         "metric": utility.get("metric"),
         "lift": utility.get("lift"),
         "failed_gates": [gate["gate"] for gate in report.get("gates", ()) if not gate["passed"]],
-        "path": str(path),
-        "report": str(path / "report.html"),
+        "path": place,
+        "report": f"{place}/report.html",
     }
 
 

@@ -43,7 +43,7 @@ def sample(
         seed: equal seeds give equal rows.
     """
     version = find(name, store=store)
-    place = _place(version, out, store)
+    place = _place(version, out)
     with progress.stage(f"sample {version.name}") as tell:
         made = sample_more(version, rows, place, where=where or (), seed=seed, progress=tell)
     made = {"version": str(version), "path": str(place), **made}
@@ -51,14 +51,12 @@ def sample(
     return Completed(message=f"{made['rows']:,} rows of {version} in {place}", data=made)
 
 
-def _place(version: Version, out: str | None, store: str | None) -> Path:
+def _place(version: Version, out: str | None) -> Path:
     """The file that the rows get. A relative `out` counts from the folder of samples: a request has no folder."""
     if out is not None and Path(out).expanduser().is_absolute():
         return Path(out).expanduser()
-    if store is not None and "://" in store and not store.startswith("file://"):
-        raise InputError(
-            f"out: the store {store} is no folder; name an absolute path on the machine that serves"
-        )
+    if version.fetch is not None:
+        raise InputError("out: the store is a bucket; name an absolute path on the machine that serves")
     folder = version.path.parent.parent / SAMPLES
     try:
         folder.mkdir(exist_ok=True)

@@ -173,17 +173,21 @@ def _runner(limit: int | None) -> Any:
 def _clear(identity: Any, recipe: "Recipe", folder: Path, store: str | None) -> None:
     """Have Prefect know that runs which were killed are over: for minutes, they would keep new ones from starting.
 
-    A run is known to be over when nobody holds its name's lock in the store.
+    A run is known to be over when nobody holds its name's lock in the store. The lock of a store in a bucket holds for
+    one machine: there, runs may go on elsewhere, and silence alone tells (see `automations`).
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId, FlowRunFilter
     from prefect.client.schemas.objects import StateType
     from prefect.states import Crashed
 
+    where = starting.store_of(recipe, folder, store)
+    if not where.here:
+        return
     going_on = {"state": {"type": {"any_": [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]}}}
     with (
         contextlib.suppress(InputError),
-        starting.store_of(recipe, folder, store).lock(recipe.name),
+        where.lock(recipe.name),
         get_client(sync_client=True) as client,
     ):
         for run in client.read_flow_runs(

@@ -40,17 +40,27 @@ def state(store: Store, version: Version) -> str:
 
 
 def report(store: Store, version: Version) -> dict[str, Any]:
-    """A version's report with the verdict as it stands now, and the person's decision as `approval`."""
-    stands = state(store, version)
-    decision = decisions(store, version.name).get(version.id) if version.report.get("pending") else None
-    return {**version.report, "verdict": stands} | ({"approval": decision} if decision else {})
+    """A version's report as it stands now: with a person's decision, where there is one, as verdict, gate and
+    `approval`."""
+    told = version.report
+    decision = decisions(store, version.name).get(version.id) if told.get("pending") else None
+    if decision is None:
+        return {**told, "verdict": state(store, version)}
+    gates = [
+        {**gate, "passed": decision["approved"]} if gate["gate"] == "approval" else gate
+        for gate in told.get("gates", ())
+    ]
+    return {**told, "verdict": state(store, version), "pending": False, "gates": gates, "approval": decision}
 
 
 def settled(store: Store, outcome: Outcome, name: str) -> Outcome:
-    """What a run came to: an equal version of an earlier run may have been approved since."""
-    if not outcome.report.get("pending") or state(store, store.get(name, outcome.version)) != "released":
+    """What a run came to: an equal version of an earlier run may have been decided on since."""
+    version = store.get(name, outcome.version)
+    if not outcome.report.get("pending") or (stands := state(store, version)) == "pending":
         return outcome
-    return replace(outcome, verdict="released", report={**outcome.report, "verdict": "released"})
+    if stands == "released":
+        store.point(name, version.id)  # a kill may have come between the decision and this
+    return replace(outcome, verdict=stands, report=report(store, version))
 
 
 def decide(store: Store, reference: str, approved: bool, why: str = "", by: str = "") -> Version:

@@ -12,7 +12,7 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.errors import ConditionError
 from leaven.generators.rows import Rows, to_frame
 from leaven.generators.schema import Schema
-from leaven.pipelines import gates, kinds
+from leaven.pipelines import gates, kinds, marked
 from leaven.pipelines.estimate import estimate, human
 from leaven.pipelines.ingest import ingest, load_profile, load_schema, load_task
 from leaven.pipelines.recipe import Recipe
@@ -77,6 +77,7 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
         schema, task = load_schema(source), load_task(source)
         profile = load_profile(source)
         parts = split(recipe, source, Path(place), None, progress)
+        marked.read(marked.placed(recipe, folder), schema)
         train = Rows(parts.path("train.parquet"), schema)
         _conditions(recipe, schema, train)
         counts = _counts(train, schema, task)

@@ -46,9 +46,11 @@ def removals(
     """
     if keep < 1:
         raise InputError(f"--keep {keep}: expected at least 1")
+    known = store.begun()
     for name in names:
-        store.find(name, released_only=False)  # refuses an unknown one
-    return [one for name in names or store.names() for one in _of(store, name, keep, keep_released)]
+        if name not in known:
+            store.find(name)  # refuses it, with the nearest name
+    return [one for name in names or known for one in _of(store, name, keep, keep_released)]
 
 
 def _of(store: Store, name: str, keep: int, keep_released: bool) -> Iterator[Removal]:

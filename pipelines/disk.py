@@ -12,7 +12,7 @@ from typing import Protocol
 from leaven.pipelines.version import MANIFEST, Version
 
 DRAFT = ".draft-"
-_WAIT = 60.0  # seconds for another process that changes the same file
+_WAIT = 60.0  # seconds that another process may take to change a small file
 Change = Callable[[bytes | None], bytes | None]
 
 
@@ -138,7 +138,14 @@ class LocalDisk:
 
     def sweep(self, path: str) -> None:
         for entry in (self.root / path).glob(f"{DRAFT}*"):
-            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+                continue
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # a small file may be another process's, just being written
+                if time.time() - entry.stat().st_mtime > _WAIT:
+                    entry.unlink()
 
     def remove(self, path: str) -> None:
         target = self.root / path

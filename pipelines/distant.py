@@ -1,6 +1,7 @@
 """Sources in a bucket: an object, or all that lies below a prefix, copied to this machine once for each content."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -13,7 +14,7 @@ from leaven.generators.errors import InputError, StoreError
 from leaven.pipelines.objects import brief, connect
 
 _AT_ONCE = 8  # objects on their way
-_KEPT = 86400.0  # seconds that a copy of an earlier content stays: a run may be reading it
+_KEPT = 86400.0  # seconds that an earlier copy stays after its last use: a run may be reading it
 
 
 def near(uri: str) -> Path:
@@ -40,6 +41,7 @@ def near(uri: str) -> Path:
         target = home / state / (name or "all")
         if not target.exists():
             _copy(store, name, list(found), home, state)
+        os.utime(home / state)  # in use
     except BaseError as error:
         raise StoreError(f"'{uri}': cannot be read: {brief(error)}") from error
     return target

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
@@ -58,9 +59,25 @@ def _read(path: Path, schema: Schema) -> pa.Table:
         return pa.json.read_json(path)
     # Where some are missing, pandas writes integers as 3.0.
     types = {f.name: pa.float64() if pa.types.is_integer(f.type) else f.type for f in schema.arrow()}
-    return pa.csv.read_csv(
+    table = pa.csv.read_csv(
         path, convert_options=pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
     )
+    for column in schema:  # a CSV of `leaven sample` marks texts that a spreadsheet would run
+        if column.type == "text" and column.name in table.column_names:
+            place = table.column_names.index(column.name)
+            plain = pa.compute.replace_substring_regex(table.column(place), r"^'([=+\-@\t\r])", r"\1")
+            table = table.set_column(place, column.name, plain)
+    return table
+
+
+def read(recipe: Recipe, schema: Schema) -> Marked | None:
+    """The marked rows of a recipe whose file is `placed`; None where it names no file.
+
+    Raises:
+        InputError: the file cannot be read, or has no column to compare.
+    """
+    path = recipe.screen.reject_file
+    return None if path is None else Marked(Path(path), schema)
 
 
 def placed(recipe: Recipe, folder: Path) -> Recipe:

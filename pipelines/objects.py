@@ -1,7 +1,7 @@
 """A store in a bucket: S3, Google Cloud Storage or Azure, through obstore (https://developmentseed.org/obstore).
 
 A bucket knows no rename. A version's files are uploaded first and its manifest last: without one, no reader sees any
-of it. The pointer `latest.json` is only ever written over the bytes that were read (a conditional put, by ETag), so
+of it. The pointer `latest.json` is only ever written over the bytes that were read (a conditional put), so
 that of two publishers at once the later version stays. Readers get copies on this machine, each file checked against
 the manifest's digest. Credentials come from the environment alone.
 """
@@ -13,7 +13,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,6 +22,7 @@ from leaven.pipelines.disk import DRAFT, Change, LocalDisk
 from leaven.pipelines.version import MANIFEST, Version
 
 SCHEMES = ("s3", "gs", "az")
+PARTS = ".parts"  # of downloads
 CLAIM = ".claim"  # who puts it there first may upload this version
 _TRIES = 100  # of a conditional put while others write
 _AT_ONCE = 8  # files on their way
@@ -39,9 +40,10 @@ def connect(uri: str) -> Any:
     if scheme not in SCHEMES:
         known = ", ".join(f"{one}://" for one in SCHEMES)
         raise InputError(f"'{scheme}://...': expected a folder, or one of {known}")
-    if "@" in rest.partition("/")[0]:
+    bucket = rest.partition("/")[0]
+    if any(mark in rest for mark in "?#") or any(mark in bucket for mark in "@:"):
         raise InputError(f"'{scheme}://...': holds a name or key; credentials are taken from the environment")
-    if not rest.partition("/")[0]:
+    if not bucket:
         raise InputError(f"'{uri}': names no bucket; expected {scheme}://BUCKET/PREFIX")
     try:
         from obstore.exceptions import BaseError
@@ -50,7 +52,7 @@ def connect(uri: str) -> Any:
         raise InputError(f"'{uri}': object stores need: pip install 'leaven[cloud]'") from None
     try:
         return from_url(uri, client_options=_client(), retry_config=_RETRIES)  # type: ignore[call-overload]
-    except BaseError as error:
+    except (BaseError, ValueError) as error:
         raise InputError(f"'{uri}': {brief(error)}") from None
 
 
@@ -113,7 +115,7 @@ class Bucket:
             if content is None:
                 return
             try:
-                self._put(path, content, "create" if found is None else {"e_tag": found[1]})
+                self._put(path, content, "create" if found is None else found[1])
                 return
             except (AlreadyExistsError, PreconditionError):
                 continue  # somebody wrote in between
@@ -142,11 +144,13 @@ class Bucket:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(upload, files))
         self._put(f"{path}/{MANIFEST}", manifest, "create")
-        self.near.publish(folder, path)  # the next reader on this machine has it
+        with suppress(OSError):  # a courtesy to readers on this machine, one of which may have begun to copy
+            self.near.publish(folder, path)
 
     def sweep(self, path: str) -> None:
         # In the bucket, what looks abandoned may be another machine's upload: `leaven clean` looks at its age.
         self.near.sweep(path)
+        self.near.sweep(PARTS)
 
     def remove(self, path: str) -> None:
         import obstore
@@ -202,7 +206,9 @@ class Bucket:
         target = self.near.root / place / name
         target.parent.mkdir(parents=True, exist_ok=True)
         found = hashlib.sha256()
-        handle, part = tempfile.mkstemp(prefix=DRAFT, dir=target.parent)
+        parts = self.near.root / PARTS  # beside the versions, whose files must be those of the manifest
+        parts.mkdir(exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=DRAFT, dir=parts)
         try:
             with os.fdopen(handle, "wb") as file, self._told("read", f"{place}/{name}"):
                 for chunk in obstore.get(self._store, _key(f"{place}/{name}")):
@@ -238,14 +244,17 @@ class Bucket:
                 for entry in batch
             }
 
-    def _tagged(self, path: str) -> tuple[bytes, str | None] | None:
-        """A file's bytes and the ETag that they have."""
+    def _tagged(self, path: str) -> tuple[bytes, dict[str, Any]] | None:
+        """A file's bytes and what tells them from later ones: an ETag, on Google's a generation too."""
         import obstore
 
         try:
             with self._told("read", path):
                 found = obstore.get(self._store, _key(path))
-                return bytes(found.bytes()), found.meta["e_tag"]
+                marks: dict[str, Any] = {
+                    name: found.meta[name] for name in ("e_tag", "version") if found.meta[name] is not None
+                }
+                return bytes(found.bytes()), marks
         except FileNotFoundError:
             return None
 

@@ -321,10 +321,10 @@ class Notify(_Part):
         # What the URL holds is not repeated: it may be the secret.
         if not re.match(r"https?://[^/]", value):
             raise ValueError("is neither a URL (https://…) nor env:NAME")
-        if re.search(r"[@?#]", value):
+        if re.search(r"[@?#]", value) or not re.fullmatch(r"https?://[^/]+(/[A-Za-z_.-]{0,15})*/?", value):
             raise ValueError(
-                "has a user, a query or a fragment, which may be secret; put the URL into an environment variable, "
-                "and write env:NAME"
+                "has a user, a query, or a path that may be secret; put the URL into an environment variable, and "
+                "write env:NAME"
             )
         return value
 
@@ -378,8 +378,9 @@ def resolve(path: str, folder: Path) -> Path:
         InputError: an address in the web; or see `distant.near`.
     """
     if re.match(r"\s*(https?|ftps?)://", path, re.IGNORECASE):  # a recipe must not make a server ask around
+        shown = path.partition("?")[0]  # what follows may be a secret
         raise InputError(
-            f"'{path}' is an address in the web, and none is fetched; expected a file or folder (fetch it first)"
+            f"'{shown}' is an address in the web, and none is fetched; expected a file or folder (fetch it first)"
         )
     if "://" in path:
         from leaven.pipelines.distant import near

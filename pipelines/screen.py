@@ -16,7 +16,8 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.parallel import Each
 from leaven.generators.rows import to_frame
 from leaven.generators.schema import Schema
-from leaven.pipelines.marked import REASON, Marked
+from leaven.pipelines.marked import REASON
+from leaven.pipelines.marked import read as read_marked
 from leaven.pipelines.recipe import Recipe, Screen
 from leaven.pipelines.sample import with_sources
 from leaven.pipelines.stage import digest, file_digest
@@ -73,8 +74,7 @@ def screen(
     files = [file_digest(path) for path in train]
     key = digest([kind.__name__, schema.model_dump(), task.model_dump(), asked, files, seed, threads])
     judge = functools.partial(_judged, key, kind, schema, task, recipe, train, seed, threads, level)
-    listed = recipe.screen.reject_file
-    marked = Marked(Path(listed), schema) if listed is not None else None
+    marked = read_marked(recipe, schema)
     left = [[shards_of, rows] for shards_of, rows in quotas]
     folder = out / "kept"
     folder.mkdir(parents=True, exist_ok=True)

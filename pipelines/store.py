@@ -50,6 +50,15 @@ class Store:
             self.uri = str(self.root)
             self.files = LocalDisk(self.root)
 
+    @property
+    def here(self) -> bool:
+        """Whether it is a folder, whose locks hold for all who write it; else it is a bucket."""
+        return isinstance(self.files, LocalDisk)
+
+    def place(self, name: str, version: str) -> str:
+        """Where a version stands, for whoever reads of it elsewhere: a folder, or a URI."""
+        return f"{self.uri}/{name}/versions/{version}"
+
     def __repr__(self) -> str:
         return f"Store({self.uri!r})"
 
@@ -57,6 +66,12 @@ class Store:
         """Names with at least one version, sorted."""
         with self._clear("read"):
             return [name for name in self.files.folders(".") if _NAME.fullmatch(name) and self.versions(name)]
+
+    def begun(self) -> list[str]:
+        """Names with anything at all, sorted: those whose first version is not finished too."""
+        with self._clear("read"):
+            found = {*self.files.folders("."), *LocalDisk(self.root).folders(".")}
+            return sorted(name for name in found if _NAME.fullmatch(name))
 
     def versions(self, name: str) -> list[str]:
         """Version ids of `name`, oldest first, withheld ones too."""

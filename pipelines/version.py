@@ -96,7 +96,7 @@ class Version:
         wanted = {"synthetic": "data/synthetic/", "rejected": "rejected.parquet"}.get(
             part, f"data/real/{part}.parquet"
         )
-        return [self.path / name for name in sorted(self.files) if name.startswith(wanted)]
+        return [self.file(name) for name in sorted(self.files) if name.startswith(wanted)]
 
     def vouched(self, path: str | Path) -> bool:
         """Whether the file's digest stands in the manifest. `path`: within the version, or whole."""

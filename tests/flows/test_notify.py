@@ -60,7 +60,7 @@ def hook(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
 def told(store: Store, version: str = "v1", verdict: str = "released", **asked: Any) -> None:
     asked = {"webhook": "env:HOOK", "token": "env:HOOK_TOKEN"} | asked
     recipe = Recipe.model_validate(RECIPE | {"notify": asked})
-    notify.tell(recipe, store, version, verdict, report(verdict, 0.03), Path("/store/points/versions/v1"))
+    notify.tell(recipe, store, version, verdict, report(verdict, 0.03), "/store/points/versions/v1")
 
 
 @pytest.mark.parametrize("hook", [(503, 500)], indirect=True)

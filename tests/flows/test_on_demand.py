@@ -78,7 +78,7 @@ def test_a_release_starts_the_training_of_the_example(served: Served, tmp_path: 
         served.wait_for(lambda: "serving train/points" in log.read_text(), 60)
         time.sleep(3)  # the server's triggers read their automations anew
         for name in ("others", "points"):
-            message = notify.content(name, "v1", "released", {}, tmp_path)
+            message = notify.content(name, "v1", "released", {}, "/store/v1")
             event = {
                 "event": "leaven.version.released",
                 "occurred": datetime.datetime.now(datetime.UTC).isoformat(),
@@ -100,12 +100,24 @@ def test_a_release_starts_the_training_of_the_example(served: Served, tmp_path: 
     assert len(began) == 1  # not for the other dataset
 
 
+def test_rows_of_a_release_in_a_bucket_need_a_place(
+    prefect_server: None, bucket: str, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    store, released = Store(bucket), Store(place).find("points")
+    with store.draft("points") as folder:
+        shutil.copytree(released.path, folder, dirs_exist_ok=True)
+        store.publish("points", released.id, folder, True)
+    monkeypatch.setenv("LEAVEN_STORE", bucket)
+    with pytest.raises(InputError, match="the store is a bucket; name an absolute path"):
+        sample(name="points", rows=5)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
         ({"name": "pints"}, "did you mean 'points'"),
         ({"out": "../latest.json"}, "leads out of"),
-        ({"store": "s3://bucket/store", "out": None}, "s3://bucket"),
+        ({"store": "ftp://host/store"}, "expected a folder, or one of s3://"),
     ],
 )
 def test_what_cannot_be_is_refused(

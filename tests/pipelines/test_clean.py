@@ -74,6 +74,19 @@ def test_what_waits_for_approval_stays_and_what_was_approved_is_a_release(store:
     assert waits in [one.id for one in clean.removals(store, keep=1, keep_released=False)]
 
 
+def test_a_name_without_any_version_is_cleaned_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    files: Any = store.files
+    if store.here:
+        files.draft("a/versions")
+    else:
+        files.replace("a/versions/99990101T000000Z-abcdef/rows", b"half")
+    monkeypatch.setattr(clean, "ABANDONED", -1.0)
+    found = clean.removals(store)
+    assert [(one.name, one.what) for one in found] == [("a", "unfinished")]
+    clean.remove(store, found)
+    assert not clean.removals(store)
+
+
 def test_old_work_goes(tmp_path: Path) -> None:
     store = Store(tmp_path)
     publish(store, "111111", True)

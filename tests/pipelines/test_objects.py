@@ -126,10 +126,48 @@ def test_an_altered_or_missing_file_is_refused(
         _ = there.find("a").path
 
 
+def test_what_a_killed_download_leaves_is_in_no_version(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    publish(Store(bucket), "a", "11")
+    version, seen = another(bucket, monkeypatch, tmp_path).find("a"), []
+    real = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        seen.append(self.is_relative_to(version.place))
+        return real(self, target)
+
+    version.manifest  # noqa: B018 (is copied first)
+    monkeypatch.setattr(Path, "replace", replace)
+    _ = version.path
+    assert seen == [False]
+
+
+def test_a_reader_beside_the_publisher_does_not_fail_it(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, put = Store(bucket), objects.Bucket._put
+
+    def watched(self: Any, path: str, content: Any, mode: Any = "overwrite") -> None:
+        put(self, path, content, mode)
+        if path.endswith("manifest.json"):
+            assert Store(bucket).get("a", path.split("/")[2]).manifest["name"] == "a"
+
+    monkeypatch.setattr(objects.Bucket, "_put", watched)
+    version = publish(store, "a", "11")
+    assert store.latest("a") == version and not store.find("a").altered()
+
+
+def test_one_part_brings_no_other_files(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    publish(Store(bucket), "a", "11")
+    version = another(bucket, monkeypatch, tmp_path).find("a")
+    assert version.paths("train") == [] and not (version.place / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
         ("s3://someone:secret@bucket/x", "holds a name or key; credentials are taken from the environment"),
+        ("s3://key:secret/x", "holds a name or key"),
+        ("az://container/x?sig=secret", "holds a name or key"),
         ("s3:///x", "names no bucket"),
     ],
 )
