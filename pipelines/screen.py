@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,7 +73,8 @@ def screen(
     asked = recipe.model_dump(mode="json", include={"screen", "constraints", "source"})
     files = [file_digest(path) for path in train]
     key = digest([kind.__name__, schema.model_dump(), task.model_dump(), asked, files, seed, threads])
-    judge = functools.partial(_judged, key, kind, schema, task, recipe, train, seed, threads, level)
+    make = functools.partial(kind.screens, schema, task, recipe, train=train, seed=seed, threads=threads)
+    judge = functools.partial(_judged, key, make, level, with_sources(schema))
     marked = read_marked(recipe, schema)
     left = [[shards_of, rows] for shards_of, rows in quotas]
     folder = out / "kept"
@@ -110,20 +111,10 @@ def screen(
 
 
 def _judged(
-    key: str,
-    kind: ModuleType,
-    schema: Schema,
-    task: Task,
-    recipe: Recipe,
-    train: list[Path],
-    seed: int,
-    threads: int,
-    level: Screen | None,
-    shard: Path,
+    key: str, make: Callable[[], list[Any]], level: Screen | None, schema: Schema, shard: Path
 ) -> np.ndarray:
     """What `why` says of a shard's rows. A process fits the screens for its first shard and keeps them."""
-    screens = _at(level, _fitted(key, kind, schema, task, recipe, train, seed, threads))
-    return why(screens, to_frame(pq.read_table(shard), with_sources(schema)))
+    return why(_at(level, _fitted(key, make)), to_frame(pq.read_table(shard), schema))
 
 
 def _within(left: list[list[int]], keep: np.ndarray) -> int:
@@ -142,19 +133,10 @@ def _within(left: list[list[int]], keep: np.ndarray) -> int:
 _last: dict[str, list[Any]] = {}
 
 
-def _fitted(
-    key: str,
-    kind: ModuleType,
-    schema: Schema,
-    task: Task,
-    recipe: Recipe,
-    train: list[Path],
-    seed: int,
-    threads: int,
-) -> list[Any]:
-    """The kind's screens; those of the last call again where the key is the same, as in a further round or level."""
+def _fitted(key: str, make: Callable[[], list[Any]]) -> list[Any]:
+    """What `make` makes: those of the last call again where the key is the same, as in a further round or level."""
     if key not in _last:
-        screens = kind.screens(schema, task, recipe, train=train, seed=seed, threads=threads)
+        screens = make()
         _last.clear()
         _last[key] = screens
     return _last[key]
