@@ -4,6 +4,8 @@ import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leaven.flows import starting
+
 if TYPE_CHECKING:
     from leaven.pipelines.recipe import Recipe, Schedule
 
@@ -36,14 +38,11 @@ def sample(recipe: "Recipe", folder: Path, store: str | None) -> Any:
     """Rows on demand from the newest released generator of the recipe's name."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 
-    from leaven.pipelines.recipe import resolve
-
-    own = recipe.store if "://" in recipe.store else str(resolve(recipe.store, folder))
     queue = ConcurrencyLimitConfig(limit=SAMPLES_AT_ONCE, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
     return _deployment(
         SAMPLE,
         recipe.name,
-        parameters={"name": recipe.name, "store": _whole(store) or own},
+        parameters={"name": recipe.name, "store": _whole(store) or starting.store_place(recipe, folder)},
         description=f"Rows of {recipe.name} from its released generator, made by `leaven serve`",
         concurrency_limit=queue,
     )

@@ -95,10 +95,16 @@ def _look(
 
 def store_of(recipe: "Recipe", folder: Path, store: str | None) -> "Store":
     """The store that a run writes to: the one given, or the recipe's, from its folder."""
-    from leaven.pipelines.recipe import resolve
     from leaven.pipelines.store import Store
 
-    return Store(store or (recipe.store if "://" in recipe.store else resolve(recipe.store, folder)))
+    return Store(store or store_place(recipe, folder))
+
+
+def store_place(recipe: "Recipe", folder: Path) -> str:
+    """The path or URI of a recipe's own store."""
+    from leaven.pipelines.recipe import resolve
+
+    return recipe.store if "://" in recipe.store else str(resolve(recipe.store, folder))
 
 
 def approve(store: "Store", reference: str, approved: bool, why: str) -> "tuple[Version, str]":
