@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from typing import Any
 
@@ -16,6 +17,7 @@ USAGE = 2
 FAILED = 1
 INTERRUPTED = 130
 TERMINATED = 143
+_AGAIN = 0.05  # seconds
 
 
 class Terminated(BaseException):
@@ -26,6 +28,7 @@ def run(app: Any, arguments: list[str] | None = None) -> int:
     """Run the typer application; returns the exit status and never raises."""
     with contextlib.suppress(ValueError):  # not in the main thread, as in some tests
         signal.signal(signal.SIGTERM, _terminate)
+    ignored, sys.unraisablehook = sys.unraisablehook, _unraisable
     try:
         code = app(arguments, standalone_mode=False)
         if code == INTERRUPTED:  # typer's way of saying Ctrl-C
@@ -46,6 +49,14 @@ def run(app: Any, arguments: list[str] | None = None) -> int:
         if hasattr(error, "format_message"):  # typer's own complaints about how it was called
             return _fail(error, _usage(error, app), USAGE)
         return _unexpected(error)
+    finally:
+        sys.unraisablehook = ignored
+
+
+def raise_if_terminated() -> None:
+    """End the command if SIGTERM came: libraries may make an error of their own of what it raised."""
+    if _terminated():
+        raise Terminated
 
 
 def _terminate(*_: Any) -> None:
@@ -54,8 +65,22 @@ def _terminate(*_: Any) -> None:
 
 
 def _terminated() -> bool:
-    """Whether SIGTERM came: libraries may make an error of their own of what it raised."""
     return signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+
+
+def _unraisable(what: Any) -> None:
+    """Python drops what is raised in a destructor or a weak reference's callback: an end is asked for again."""
+    if not issubclass(what.exc_type, KeyboardInterrupt | Terminated):
+        sys.__unraisablehook__(what)
+        return
+    sent = signal.SIGINT
+    if issubclass(what.exc_type, Terminated):
+        sent = signal.SIGTERM
+        signal.signal(sent, _terminate)
+    # Not from here: what the signal raises would be dropped again.
+    again = threading.Timer(_AGAIN, signal.pthread_kill, (threading.main_thread().ident, sent))
+    again.daemon = True
+    again.start()
 
 
 def _stopped(stopped: BaseException) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from leaven.flows import gpu, progress
+from leaven.flows import ending, gpu, progress
 from leaven.flows.tasks import Stage
 from leaven.flows.workers import Workers
 from leaven.generators.errors import FitError, InputError
@@ -168,6 +168,7 @@ class Trials:
                     progress=tell,
                 )
         except (FitError, InputError) as error:
+            ending.raise_if_terminated()
             one.fail(str(error))
             return
         every = [rows for _, rows in made.values()]
@@ -187,6 +188,7 @@ class Trials:
             model = self._fit(candidate, train, part)
             made = self._make(candidate, model, plan, screen, train, part)
         except (FitError, InputError) as error:
+            ending.raise_if_terminated()
             return f"{candidate.label} could not be made again ({part}): {error}"
         spent = {"fit": model.seconds, "sample": made.seconds_sample, "screen": made.seconds_screen}
         for name, seconds in spent.items():

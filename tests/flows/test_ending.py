@@ -1,0 +1,54 @@
+"""How a command ends on a signal, wherever the signal falls."""
+
+import subprocess
+import sys
+
+import pytest
+
+DROPPED = """
+import signal, sys, time
+from leaven.flows.ending import run
+
+class Destroyed:
+    def __del__(self):
+        signal.raise_signal(int(sys.argv[1]))
+        for _ in range(1000):  # the signal's handler is called in here, and Python drops what it raises
+            pass
+
+def app(arguments, standalone_mode):
+    Destroyed()
+    time.sleep(60)
+
+sys.exit(run(app))
+"""
+DISGUISED = """
+import os, signal, sys
+from leaven.flows import ending
+from leaven.generators.errors import FitError
+
+def app(arguments, standalone_mode):
+    try:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except BaseException as stopped:  # as some libraries do
+            raise FitError("the fit went wrong") from stopped
+    except FitError:
+        ending.raise_if_terminated()
+
+sys.exit(ending.run(app))
+"""
+
+
+@pytest.mark.parametrize(("sent", "status"), [(2, 130), (15, 143)])
+def test_a_signal_that_python_drops_is_asked_for_again(sent: int, status: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", DROPPED, str(sent)], capture_output=True, text=True, timeout=30
+    )
+    assert ended.returncode == status
+    assert ended.stderr == "leaven: interrupted; what was finished is kept, a rerun resumes\n"
+
+
+def test_a_failure_that_a_signal_made_is_an_end() -> None:
+    ended = subprocess.run([sys.executable, "-c", DISGUISED], capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 143
+    assert ended.stderr == "leaven: interrupted; what was finished is kept, a rerun resumes\n"
