@@ -85,7 +85,7 @@ def _augment(
         before = store.kept(recipe.name, "schema.json")
         source: Record = ingest_task(recipe, folder, work, previous_schema=before, progress=tell)
     run = Run.start(marked.placed(recipe, folder), work, source, started, replay)
-    marked.read(run.recipe, run.schema)  # refused before any fit
+    marked.of(run.recipe, run.schema)  # refused before any fit
     drawn = f"assignments-{stage.digest(run.lineage['split'] | {'target': run.task.target})[:12]}.parquet"
     with progress.stage("split") as tell:
         parts: Record = split_task(recipe, source, work, store.kept(recipe.name, drawn), progress=tell)

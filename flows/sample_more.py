@@ -117,8 +117,9 @@ def first_new_row(version: "Version") -> int:
 
 def _screens(version: "Version", role: str, threads: int) -> Any:
     """The release's own screens, fitted on the rows that its generator learned from."""
+    from leaven.generators.rows import to_arrow
     from leaven.generators.seeds import derive
-    from leaven.pipelines import kinds
+    from leaven.pipelines import kinds, marked
     from leaven.pipelines.recipe import Recipe
     from leaven.pipelines.screen import for_role, why
 
@@ -131,7 +132,16 @@ def _screens(version: "Version", role: str, threads: int) -> Any:
     real = [*version.paths("train"), *version.paths("validation")]
     seed = derive("on-demand-screen", version.name, version.id)
     screens = kind.screens(version.schema, version.task, recipe, train=real, seed=seed, threads=threads)
-    return lambda frame: why(screens, frame)
+    found = marked.FILE in version.files
+    rejects = marked.Marked.kept(version.file(marked.FILE)) if found else None
+
+    def reasons(frame: "DataFrame") -> Any:
+        told = why(screens, frame)
+        if rejects is not None:
+            told[rejects.among(to_arrow(frame, version.schema))] = marked.REASON
+        return told
+
+    return reasons
 
 
 @contextlib.contextmanager

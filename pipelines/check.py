@@ -77,7 +77,7 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
         schema, task = load_schema(source), load_task(source)
         profile = load_profile(source)
         parts = split(recipe, source, Path(place), None, progress)
-        marked.read(marked.placed(recipe, folder), schema)
+        marked.of(marked.placed(recipe, folder), schema)
         train = Rows(parts.path("train.parquet"), schema)
         _conditions(recipe, schema, train)
         counts = _counts(train, schema, task)

@@ -1,5 +1,10 @@
-"""Rows that a person marked as bad: synthetic rows equal to one of them are dropped from the next run on."""
+"""Rows that a person marked as bad: synthetic rows equal to one of them are dropped from the next run on.
 
+A version keeps their digests, so that rows made on demand leave them out too, wherever the file is by then.
+"""
+
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +21,21 @@ from leaven.pipelines.row_digest import row_digests
 
 REASON = "marked"
 FIELD = "screen.reject_file"
+FILE = "marked.parquet"  # of a version
+_DIGEST = "digest"
+_COLUMNS = b"leaven.columns"
 
 
+@dataclass(frozen=True)
 class Marked:
-    """The marked rows of a file, as digests over the columns that the file has; identifiers, which are drawn anew for
-    each row, are left out."""
+    """Marked rows as digests over those columns that their file has; identifiers, which are drawn anew for each row,
+    are left out."""
 
-    def __init__(self, path: Path, schema: Schema):
+    columns: list[str]
+    digests: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path, schema: Schema) -> "Marked":
         """Read the file: Parquet, CSV or JSON lines, such as rows copied from a version's `data/synthetic`.
 
         Raises:
@@ -30,26 +43,35 @@ class Marked:
         """
         try:
             table = _read(path, schema)
-            self.columns = [
+            columns = [
                 column.name
                 for column in schema
                 if column.type != "identifier" and column.name in table.column_names
             ]
             wanted = schema.arrow()
-            found = pa.table(
-                {name: table.column(name).cast(wanted.field(name).type) for name in self.columns}
-            )
+            found = pa.table({name: table.column(name).cast(wanted.field(name).type) for name in columns})
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{FIELD}: {path}: {' '.join(str(error).split())}") from error
-        if not self.columns:
+        if not columns:
             raise InputError(
                 f"{FIELD}: {path}: has none of the columns {', '.join(schema.names[:10])}; expected rows of the dataset"
             )
-        self._digests = np.unique(row_digests(found, self.columns))
+        return cls(columns, np.unique(row_digests(found, columns)))
+
+    def keep(self, folder: Path) -> None:
+        """Write the digests into the folder of a version."""
+        schema = pa.schema([(_DIGEST, pa.uint64())], {_COLUMNS: json.dumps(self.columns).encode()})
+        pq.write_table(pa.table({_DIGEST: self.digests}, schema=schema), folder / FILE)
+
+    @classmethod
+    def kept(cls, path: Path) -> "Marked":
+        """What `keep` wrote."""
+        table = pq.read_table(path)
+        return cls(json.loads(table.schema.metadata[_COLUMNS]), table.column(_DIGEST).to_numpy())
 
     def among(self, table: pa.Table) -> np.ndarray:
         """Which rows equal a marked one, bool (rows,)."""
-        return np.isin(row_digests(table, self.columns), self._digests)
+        return np.isin(row_digests(table, self.columns), self.digests)
 
 
 def _read(path: Path, schema: Schema) -> pa.Table:
@@ -70,14 +92,14 @@ def _read(path: Path, schema: Schema) -> pa.Table:
     return table
 
 
-def read(recipe: Recipe, schema: Schema) -> Marked | None:
+def of(recipe: Recipe, schema: Schema) -> Marked | None:
     """The marked rows of a recipe whose file is `placed`; None where it names no file.
 
     Raises:
         InputError: the file cannot be read, or has no column to compare.
     """
     path = recipe.screen.reject_file
-    return None if path is None else Marked(Path(path), schema)
+    return None if path is None else Marked.read(Path(path), schema)
 
 
 def placed(recipe: Recipe, folder: Path) -> Recipe:

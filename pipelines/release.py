@@ -17,7 +17,7 @@ import leaven
 from leaven.generators.errors import StoreError
 from leaven.generators.rows import parquet
 from leaven.generators.schema import Schema
-from leaven.pipelines import kinds
+from leaven.pipelines import kinds, marked
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.report import card, croissant
 from leaven.pipelines.stage import File, Record, code_digest, describe, digest, file_digest, packages
@@ -93,6 +93,9 @@ def release(
     with store.draft(recipe.name) as folder:
         layout = kinds.get(recipe.source.kind).layout(schema)
         _place_data(folder, schema, layout, real, shards, rejected)
+        rejects = marked.of(recipe, schema)
+        if rejects is not None:
+            rejects.keep(folder)
         if generator is not None:
             _place_tree(generator, folder / GENERATOR)
         _write_pages(folder, report)

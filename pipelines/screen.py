@@ -16,8 +16,7 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.parallel import Each
 from leaven.generators.rows import to_frame
 from leaven.generators.schema import Schema
-from leaven.pipelines.marked import REASON
-from leaven.pipelines.marked import read as read_marked
+from leaven.pipelines import marked
 from leaven.pipelines.recipe import Recipe, Screen
 from leaven.pipelines.sample import with_sources
 from leaven.pipelines.stage import digest, file_digest
@@ -75,7 +74,7 @@ def screen(
     key = digest([kind.__name__, schema.model_dump(), task.model_dump(), asked, files, seed, threads])
     make = functools.partial(kind.screens, schema, task, recipe, train=train, seed=seed, threads=threads)
     judge = functools.partial(_judged, key, make, level, with_sources(schema))
-    marked = read_marked(recipe, schema)
+    rejects = marked.of(recipe, schema)
     left = [[shards_of, rows] for shards_of, rows in quotas]
     folder = out / "kept"
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,8 +85,8 @@ def screen(
     with pq.ParquetWriter(out / "rejected.parquet", first.append(pa.field("_reason", pa.string()))) as writer:
         for number, (shard, found) in enumerate(zip(shards, (each or map)(judge, shards), strict=True)):
             table = pq.read_table(shard)
-            if marked is not None:
-                found = np.where(marked.among(table), REASON, found)
+            if rejects is not None:
+                found = np.where(rejects.among(table), marked.REASON, found)
             keep = found == ""
             if left:
                 looked_at = _within(left, keep)

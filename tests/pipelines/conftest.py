@@ -118,6 +118,7 @@ class Small:
 
     def release(self, store: Path, verdict: str = "released", **changes: object) -> Outcome:
         given = {
+            "recipe": self.recipe,
             "store": Store(store),
             "report": self.report(verdict),
             "schema": self.schema,
@@ -129,7 +130,7 @@ class Small:
             "stages": [],
             "parents": [],
         }
-        return release(self.recipe, **{**given, **changes})  # type: ignore[arg-type]
+        return release(**{**given, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

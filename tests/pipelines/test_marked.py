@@ -13,7 +13,7 @@ import pytest
 from leaven.generators.errors import InputError
 from leaven.generators.rows import to_arrow
 from leaven.generators.schema import Column, Schema
-from leaven.pipelines.marked import Marked, placed
+from leaven.pipelines.marked import FILE, Marked, placed
 from leaven.pipelines.recipe import Recipe
 
 SCHEMA = Schema(
@@ -57,12 +57,18 @@ def test_equal_rows_are_found_and_ids_do_not_count(rows: pa.Table, suffix: str, 
         marked.to_pandas().to_csv(path, index=False)  # integers beside a missing one as 3.0
     else:
         path.write_text("\n".join(json.dumps(row, default=str) for row in marked.to_pylist()))
-    assert np.flatnonzero(Marked(path, SCHEMA).among(rows)).tolist() == chosen
+    assert np.flatnonzero(Marked.read(path, SCHEMA).among(rows)).tolist() == chosen
+
+
+def test_what_a_version_keeps_finds_the_same_rows(rows: pa.Table, tmp_path: Path) -> None:
+    rows.take([3, 7]).to_pandas().to_csv(tmp_path / "bad.csv", index=False)
+    Marked.read(tmp_path / "bad.csv", SCHEMA).keep(tmp_path)
+    assert np.flatnonzero(Marked.kept(tmp_path / FILE).among(rows)).tolist() == [3, 7]
 
 
 def test_fewer_columns_mark_more_rows(rows: pa.Table, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("colour,y\nred,no\n")
-    found = Marked(tmp_path / "bad.csv", SCHEMA).among(rows)
+    found = Marked.read(tmp_path / "bad.csv", SCHEMA).among(rows)
     frame = rows.to_pandas()
     assert (found == ((frame["colour"] == "red") & (frame["y"] == "no"))).all() and found.any()
 
@@ -73,7 +79,7 @@ def test_fewer_columns_mark_more_rows(rows: pa.Table, tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_refused(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text(text)
     with pytest.raises(InputError, match=said):
-        Marked(tmp_path / "bad.csv", SCHEMA)
+        Marked.read(tmp_path / "bad.csv", SCHEMA)
 
 
 def test_paths_count_from_the_recipe_and_images_are_refused() -> None:

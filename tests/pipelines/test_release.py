@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from leaven.generators.errors import StoreError
+from leaven.pipelines.marked import FILE, Marked
 from leaven.pipelines.stage import file_digest
 from leaven.pipelines.store import Store
 from leaven.pipelines.version import Version
@@ -108,6 +109,15 @@ def test_no_synthetic_rows_at_all(small: Any, tmp_path: Path) -> None:
     assert Version.at(outcome.path).paths("synthetic") == []
     with pytest.raises(StoreError, match="holds no generator"):
         Version.at(outcome.path).generator()
+
+
+def test_what_was_marked_is_kept_with_the_version(small: Any, tmp_path: Path) -> None:
+    screen = small.recipe.screen.model_copy(update={"reject_file": str(small.synthetic[0])})
+    recipe = small.recipe.model_copy(update={"screen": screen})
+    version = Version.at(small.release(tmp_path, recipe=recipe).path)
+    assert version.vouched(FILE)
+    found = Marked.kept(version.file(FILE)).among(pq.read_table(small.synthetic[0]))
+    assert found.all() and not Version.at(small.release(tmp_path).path).vouched(FILE)
 
 
 def test_a_generator_is_loaded_only_when_every_file_is_vouched_for(
