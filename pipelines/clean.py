@@ -19,7 +19,7 @@ class Removal:
     """Something that may go."""
 
     name: str
-    what: str  # "version", "unfinished" or "work"
+    what: str  # "version", "unfinished", "copy" or "work"
     id: str  # of a version or an unfinished one
     why: str
     bytes: int | None = None
@@ -66,6 +66,9 @@ def _of(store: Store, name: str, keep: int, keep_released: bool) -> Iterator[Rem
     for id, seconds in store.files.unfinished(f"{name}/versions").items():
         if seconds > ABANDONED:
             yield Removal(name, "unfinished", id, f"not finished, untouched for {seconds / 3600:.0f} hours")
+    for id in store.stale(name):
+        size = _size(store.root / name / "versions" / id)
+        yield Removal(name, "copy", id, "this machine's copy of a version that is gone from the bucket", size)
     for folder in stage.untouched(store.root / name / ".work", time.time() - UNTOUCHED):
         yield Removal(name, "work", folder.name, "work that no run has touched for 7 days", _size(folder))
 

@@ -104,7 +104,16 @@ class Store:
             InputError: no such name or version (the nearest is named), or only withheld versions.
         """
         name, _, version = reference.partition("@")
-        versions = self.versions(name) if _NAME.fullmatch(name) else []
+        named = _NAME.fullmatch(name) is not None
+        # The pointer first: a reader who polls need not have all versions listed.
+        chosen = self.latest(name) if named and released_only and not version else None
+        if chosen is not None:
+            if not self.files.has(f"{name}/versions/{chosen}/{MANIFEST}"):
+                raise StoreError(
+                    f"{self.uri}/{name}/{LATEST}: points to version '{chosen}', which is not there"
+                )
+            return self.get(name, chosen)
+        versions = self.versions(name) if named else []
         if not versions:
             known = self.names()
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -119,16 +128,12 @@ class Store:
                     f"store {self.uri}: '{name}' has no version '{version}'; the nearest is '{near[0]}'"
                 )
             return self.get(name, version)
-        # The list above may be older than the pointer: another process may have published in between.
-        chosen = self.latest(name) if released_only else versions[-1]
-        if chosen is None:
+        if released_only:
             raise InputError(
                 f"store {self.uri}: '{name}' has no released version; the newest one was withheld and must be "
                 f"named: {name}@{versions[-1]}"
             )
-        if not self.files.has(f"{name}/versions/{chosen}/{MANIFEST}"):
-            raise StoreError(f"{self.uri}/{name}/{LATEST}: points to version '{chosen}', which is not there")
-        return self.get(name, chosen)
+        return self.get(name, versions[-1])
 
     def work(self, name: str) -> Path:
         """The folder for work in progress on `name`. It is left for the next run, which resumes from it."""
@@ -182,6 +187,15 @@ class Store:
         with self._clear("write"):
             files = LocalDisk(self.root) if folder == ".work" else self.files
             files.remove(f"{name}/{folder}/{id}")
+
+    def stale(self, name: str) -> list[str]:
+        """Versions of which this machine has a copy, though the bucket has them no more; none of a folder."""
+        if self.here:
+            return []
+        with self._clear("read"):
+            copies = LocalDisk(self.root).published(f"{name}/versions")
+            # Asked one by one, after the copies were listed: one may just have been published.
+            return [id for id in copies if not self.files.has(f"{name}/versions/{id}/{MANIFEST}")]
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:

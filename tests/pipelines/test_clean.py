@@ -87,6 +87,22 @@ def test_a_name_without_any_version_is_cleaned_too(store: Store, monkeypatch: py
     assert not clean.removals(store)
 
 
+def test_copies_of_what_another_machine_removed_go(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Store(bucket)
+    first, second = publish(here, "111111", False), publish(here, "222222", True)
+    monkeypatch.setenv("LEAVEN_CACHE", str(tmp_path / "another"))
+    there = Store(bucket)
+    clean.remove(there, clean.removals(there, keep=1))
+    assert there.versions("a") == [second] and not clean.removals(there, keep=1)
+    found = clean.removals(here, keep=1)
+    assert [(one.what, one.id) for one in found] == [("copy", first)]
+    clean.remove(here, found)
+    assert not (here.root / "a/versions" / first).exists() and not clean.removals(here, keep=1)
+    assert here.find("a").id == second and here.find("a").file("rows").read_text() == "222222"
+
+
 def test_old_work_goes(tmp_path: Path) -> None:
     store = Store(tmp_path)
     publish(store, "111111", True)

@@ -63,6 +63,17 @@ def test_another_machine_sees_what_was_published(
     assert kept is not None and kept.read_text() == "{}" and there.kept("a", "none") is None
 
 
+def test_a_reader_who_polls_lists_nothing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(bucket)
+    version = publish(store, "a", "11")
+
+    def refused(path: str) -> Any:
+        raise AssertionError(f"{path} was listed")
+
+    monkeypatch.setattr(store.files, "_files", refused)
+    assert store.find("a").id == version
+
+
 def test_the_pointer_never_goes_back(bucket: str) -> None:
     store = Store(bucket)
     first, second = publish(store, "a", "11"), publish(store, "a", "22")
