@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 from prefect import flow
 from prefect.events.actions import RunDeployment
@@ -32,6 +33,13 @@ from leaven.pipelines.load import find
 LEARNED = ("number", "integer", "boolean", "category")
 
 
+def plain(values: pd.Series) -> pd.Series:
+    """Numbers as floats and all else as text, with NaN for what is missing: what scikit-learn takes."""
+    if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
+        return values.astype("string").astype(object).where(values.notna(), np.nan)
+    return values.astype(float)
+
+
 @flow(name="train")
 def train(name: str, store: str | None = None, folder: str = "models") -> dict[str, Any]:
     """Train on the newest release of `name`; returns its score on real test rows, and that of the model before."""
@@ -46,8 +54,8 @@ def train(name: str, store: str | None = None, folder: str = "models") -> dict[s
 
     def part(split: Any) -> tuple[pd.DataFrame, pd.Series]:
         rows = leaven.load(name, version.id, store, split)
-        features = rows[[column for column in columns if column != target]]
-        return features.convert_dtypes(convert_integer=False), rows[target].astype(str)
+        features = {column: plain(rows[column]) for column in columns if column != target}
+        return pd.DataFrame(features), rows[target].astype(str)
 
     model = make_pipeline(
         make_column_transformer(
