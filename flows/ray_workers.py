@@ -192,7 +192,7 @@ class RayWorkers(Workers):
         try:
             with _own_signals():
                 ray.init(given or "local", **options)  # without a word it would join a Ray that runs here
-        except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
+        except Exception as error:  # some of Ray's are of no kind at all
             where = f"no Ray cluster can be used at {given}" if given else "Ray cannot be started here"
             told = str(error).strip().splitlines()
             raise InputError(f"runner ray: {where}: {told[0] if told else type(error).__name__}") from error
