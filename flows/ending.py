@@ -11,7 +11,7 @@ import threading
 import traceback
 from typing import Any
 
-from leaven.generators.errors import LeavenError
+from leaven.generators.errors import RESUMES, LeavenError
 
 USAGE = 2
 FAILED = 1
@@ -84,7 +84,7 @@ def _unraisable(what: Any) -> None:
 
 
 def _stopped(stopped: BaseException) -> int:
-    print("leaven: interrupted; what was finished is kept, a rerun resumes", file=sys.stderr)
+    print(f"leaven: interrupted; {RESUMES}", file=sys.stderr)
     return TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED
 
 

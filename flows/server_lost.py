@@ -4,9 +4,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-from leaven.generators.errors import LeavenError
-
-_KEPT = "what was finished is kept, a rerun resumes"
+from leaven.generators.errors import RESUMES, LeavenError
 
 
 @contextlib.contextmanager
@@ -24,7 +22,7 @@ def told() -> Iterator[None]:
         line = _line(error)
         if line is None:
             raise
-        raise LeavenError(f"Prefect's server {line}; {_KEPT}") from error
+        raise LeavenError(f"Prefect's server {line}; {RESUMES}") from error
 
 
 def _line(error: BaseException | None) -> str | None:

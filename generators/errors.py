@@ -1,5 +1,7 @@
 """Errors that a person can act on. Each is one line: what, where, what was found, what was expected."""
 
+RESUMES = "what was finished is kept, a rerun resumes"  # where that is so, the line ends with it
+
 
 class LeavenError(Exception):
     """Base of every error raised on purpose. `exit_code` is what the command line returns."""

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from leaven.generators.errors import InputError, StoreError
+from leaven.generators.errors import RESUMES, InputError, StoreError
 from leaven.pipelines.disk import DRAFT, Change, LocalDisk
 from leaven.pipelines.version import MANIFEST, Version
 
@@ -277,7 +277,7 @@ class Bucket:
         except (BaseError, FileNotFoundError) as error:
             if verb == "read" and isinstance(error, FileNotFoundError):
                 raise
-            kept = "; what was finished is kept, a rerun resumes" if verb == "write" else ""
+            kept = f"; {RESUMES}" if verb == "write" else ""
             raise StoreError(f"store {self.uri}: cannot {verb} {path}: {brief(error)}{kept}") from error
 
 

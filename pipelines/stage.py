@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from pydantic import BaseModel, Field
 
-from leaven.generators.errors import StoreError
+from leaven.generators.errors import RESUMES, StoreError
 
 RECORD = "record.json"
 STORAGE_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
@@ -199,9 +199,7 @@ def run(
     except OSError as error:
         if error.errno in STORAGE_FAILS:
             reason = os.strerror(error.errno)
-            raise StoreError(
-                f"store: cannot write in {work}: {reason}; what was finished is kept, a rerun resumes"
-            ) from error
+            raise StoreError(f"store: cannot write in {work}: {reason}; {RESUMES}") from error
         raise
     finally:
         if making is not None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from leaven.generators.caches import cache_folder
-from leaven.generators.errors import InputError, StoreError
+from leaven.generators.errors import RESUMES, InputError, StoreError
 from leaven.pipelines.disk import FileSystem, LocalDisk
 from leaven.pipelines.version import MANIFEST, Version
 
@@ -286,7 +286,7 @@ class Store:
         except OSError as error:
             reason = error.strerror or str(error)
             path = error.filename or self.uri
-            kept = "; what was finished is kept, a rerun resumes" if verb == "write" else ""
+            kept = f"; {RESUMES}" if verb == "write" else ""
             raise StoreError(f"store {self.uri}: cannot {verb} {path}: {reason}{kept}") from error
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .bucket import bucket, s3_server  # noqa: F401 (fixtures)
+from .bucket import bucket, s3_server, wire  # noqa: F401 (fixtures)
 
 # Before anything imports Prefect or a threaded library.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")

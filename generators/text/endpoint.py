@@ -11,10 +11,11 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from leaven.generators.contract import Parameters
 from leaven.generators.errors import ModelError
 
 KEYS = ("LEAVEN_API_KEY", "OPENAI_API_KEY")  # variables that the key is read from
@@ -51,6 +52,21 @@ class EndpointParameters(BaseModel):
     def digest(self) -> dict[str, Any]:
         """What answers depend on."""
         return {"url": self.url, "model": self.model, "temperature": self.temperature}
+
+
+class ModelOrEndpoint(Parameters):
+    """Parameters of a generator that has one of the two write."""
+
+    endpoint: EndpointParameters | None = Field(
+        None, description="a model behind an endpoint: url, model, and limits"
+    )
+    model: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.endpoint is None) == (self.model is None):
+            raise ValueError("name either an endpoint or a model")
+        return self
 
 
 class Spent:

@@ -10,26 +10,23 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from leaven.generators.contract import Budget, Fit, Parameters, Progress
+from leaven.generators.contract import Budget, Fit, Progress
 from leaven.generators.errors import FitError
 from leaven.generators.seeds import derive
 from leaven.generators.text.asking import EndpointWriter, answers_to
 from leaven.generators.text.base import Ask, TextGenerator
-from leaven.generators.text.endpoint import Endpoint, EndpointParameters
+from leaven.generators.text.endpoint import Endpoint, ModelOrEndpoint
 from leaven.generators.text.plain import plain
 from leaven.generators.text.prompts import prompt
 
 WRITTEN, TUNED = "written.json", "tuned"
 
 
-class LanguageModelParameters(Parameters):
+class LanguageModelParameters(ModelOrEndpoint):
     """Parameters of language_model."""
 
-    endpoint: EndpointParameters | None = Field(
-        None, description="a model behind an endpoint: url, model, and limits"
-    )
     model: str | None = Field(
         None, description="a local causal model, folder or name, that is fine-tuned on the train texts"
     )
@@ -42,12 +39,6 @@ class LanguageModelParameters(Parameters):
     rate: float = Field(5e-5, gt=0, description="model: learning rate")
     temperature: float = Field(1.0, gt=0, le=5, description="model: of sampling")
     top_p: float = Field(0.95, gt=0, le=1, description="model: share of the likeliest pieces drawn from")
-
-    @model_validator(mode="after")
-    def _one_model(self) -> "LanguageModelParameters":
-        if (self.endpoint is None) == (self.model is None):
-            raise ValueError("name either an endpoint or a model")
-        return self
 
 
 class LanguageModel(TextGenerator):

@@ -8,25 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from leaven.generators.contract import Budget, Fit, Parameters, Progress
+from leaven.generators.contract import Budget, Fit, Progress
 from leaven.generators.errors import FitError
 from leaven.generators.text.asking import EndpointWriter, Writer, answers_to
 from leaven.generators.text.base import Ask, TextGenerator
-from leaven.generators.text.endpoint import Endpoint, EndpointParameters
+from leaven.generators.text.endpoint import Endpoint, ModelOrEndpoint
 from leaven.generators.text.plain import plain
 from leaven.generators.text.prompts import prompt
 
 MADE = "paraphrases.json"
 
 
-class ParaphraseParameters(Parameters):
+class ParaphraseParameters(ModelOrEndpoint):
     """Parameters of paraphrase."""
 
-    endpoint: EndpointParameters | None = Field(
-        None, description="a model behind an endpoint: url, model, and limits"
-    )
     model: str | None = Field(
         None,
         description="a local model, folder or name: a seq2seq model, or a causal one that follows instructions",
@@ -34,12 +31,6 @@ class ParaphraseParameters(Parameters):
     alternatives: int = Field(4, ge=1, le=20, description="paraphrases of each text")
     prompt: int = Field(1, ge=1, description="version of the prompt")
     prefix: str = Field("paraphrase: ", description="what a seq2seq model expects before a text")
-
-    @model_validator(mode="after")
-    def _one_model(self) -> "ParaphraseParameters":
-        if (self.endpoint is None) == (self.model is None):
-            raise ValueError("name either an endpoint or a model")
-        return self
 
 
 class Paraphrase(TextGenerator):

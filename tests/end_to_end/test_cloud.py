@@ -11,6 +11,7 @@ from end_to_end import planted
 from leaven.flows.cli import app
 from leaven.flows.ending import run
 from leaven.generators.catalog import CATALOG, Entry
+from leaven.generators.errors import RESUMES, StoreError
 from leaven.pipelines.recipe import Recipe
 from leaven.pipelines.store import Store
 
@@ -84,6 +85,33 @@ def test_a_run_from_bucket_to_bucket(
     assert [one["version"] for one in json.loads(capsys.readouterr().out)] == [made.version]
     assert run(app, ["sample", "planted", "--rows", "7", "--out", str(tmp_path / "more.csv")]) == 0
     assert len(pd.read_csv(tmp_path / "more.csv")) == 7
+
+
+@pytest.mark.prefect
+@pytest.mark.slow
+def test_a_network_that_is_cut_in_mid_upload_shows_nothing_and_a_rerun_ends_equal(
+    wire: Any, bucket: str, prefect_server: None, s3_server: str, tmp_path: Path
+) -> None:
+    from leaven.flows.augment import run_recipe
+
+    planted.write(tmp_path, held_out=1000)
+    split = {"validation_path": "validation.csv", "test_path": "test.csv"}
+    recipe = Recipe.model_validate(
+        {**RECIPE, "source": {"kind": "table", "path": "train.csv"}, "split": split}
+    )
+    with pytest.raises(StoreError, match=f"cannot write planted/versions/.*; {RESUMES}"):
+        run_recipe(recipe, tmp_path, f"{bucket}/out")
+    assert wire.refused
+    with pytest.MonkeyPatch.context() as whole:
+        whole.setenv("AWS_ENDPOINT_URL", s3_server)  # as somebody else sees it
+        there = Store(f"{bucket}/out")
+        assert there.versions("planted") == [] and len(there.files.unfinished("planted/versions")) == 1
+    wire.mend()
+    made = run_recipe(recipe, tmp_path, f"{bucket}/out")
+    local = run_recipe(recipe, tmp_path, str(tmp_path / "store"))
+    assert made.verdict == "released" and Store(f"{bucket}/out").versions("planted") == [made.version]
+    both = [json.loads((one.path / "manifest.json").read_text()) for one in (made, local)]
+    assert both[0]["data"] == both[1]["data"] and both[0]["content"] == both[1]["content"]
 
 
 def test_what_is_not_in_the_bucket_is_one_line(
