@@ -59,7 +59,7 @@ def strike(kind: str, place: Path, kills: int, chance: random.Random) -> dict[st
             killed.append(title.removeprefix("ray::"))
         except psutil.Error:
             continue
-        time.sleep(chance.uniform(0.0, 4.0))
+        time.sleep(chance.uniform(0.0, 8.0))
     output, _ = process.communicate()
     reader.end()
     whole = place / "whole"
