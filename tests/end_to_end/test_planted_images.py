@@ -30,6 +30,10 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(CATALOG, name, Entry("image", f"end_to_end.planted_images:{of}", "for tests"))
 
 
+# What a network learns of good images is seen once; what harms or leaks is seen by any learner.
+QUICK = {"repeats": 2, "draws": 300, "folds": 2, "learners": ["sklearn.linear_model:LogisticRegression"]}
+
+
 def recipe(generator: str, **settings: Any) -> Recipe:
     base: dict[str, Any] = {
         "name": "planted",
@@ -37,7 +41,7 @@ def recipe(generator: str, **settings: Any) -> Recipe:
         "split": {"test_path": "test.npz", "validation": 0.4},
         "candidates": [{"generator": generator}],
         "amount": {"ratio": 8.0},
-        "utility": {"repeats": 2, "draws": 300, "folds": 2},
+        "utility": QUICK,
         "budget": {"total": 400},
         "screen": {"label_agreement": False, "near_copies": False, "out_of_distribution": False},
         "device": "cpu",
