@@ -17,7 +17,7 @@ RECIPE = """
 name: killed
 source: {kind: table, path: rows.csv}
 task: {target: y}
-candidates: [{generator: gaussian_copula}]
+candidates: [{generator: smote}]
 amount: {ratio: 2.0}
 shard_rows: 100
 utility: {repeats: 1, learners: [logistic_regression], draws: 100, folds: 2}
