@@ -7,13 +7,15 @@ by the lock in the store.
 """
 
 import contextlib
+import hashlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaven.flows import deployments, prefect_setup, starting
+from leaven.generators.caches import cache_folder
 from leaven.generators.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,11 +47,23 @@ def serve(
         entrypoint: `module.flow` that is run.
 
     Raises:
-        InputError: no recipe, one that is refused, or two of one name.
+        InputError: no recipe, one that is refused, two of one name, or one that is served already.
     """
     served = _read(paths)
     say = _sayer(console)
     api_url = _server(port, say)
+    with _alone([recipe.name for recipe, _ in served], api_url):
+        _serve(served, api_url, store, limit, entrypoint, say)
+
+
+def _serve(
+    served: Sequence[tuple["Recipe", Path]],
+    api_url: str,
+    store: str | None,
+    limit: int | None,
+    entrypoint: str,
+    say: Any,
+) -> None:
     os.environ["LEAVEN_SERVING_PID"] = str(os.getpid())
 
     import asyncio
@@ -99,6 +113,29 @@ def _read(paths: Sequence[Path]) -> list[tuple["Recipe", Path]]:
                 f"{paths[place]}: name: '{name}' is the name of {first} too; expected names that differ"
             )
     return served
+
+
+@contextlib.contextmanager
+def _alone(names: Sequence[str], api_url: str) -> Iterator[None]:
+    """Serve each name once: of two, whoever stops first would pause the schedules of the other.
+
+    Raises:
+        InputError: another process on this machine serves one of them at the same server.
+    """
+    import filelock
+
+    folder = cache_folder() / "serving"
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        for name in names:
+            place = hashlib.sha256(f"{api_url} {name}".encode()).hexdigest()[:16]
+            try:
+                held.enter_context(filelock.FileLock(folder / f"{place}.lock").acquire(blocking=False))
+            except filelock.Timeout:
+                raise InputError(
+                    f"serve: '{name}' is served already by another `leaven serve` on this machine; stop that one first"
+                ) from None
+        yield
 
 
 def _server(port: int, say: Any) -> str:

@@ -1,6 +1,9 @@
 """`leaven serve` against a real server on this machine: schedule, form, no double runs, an end without orphans."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +64,17 @@ def test_serve(served: Served) -> None:
     properties = deployment["parameter_openapi_schema"]["definitions"]["Recipe"]["properties"]
     assert properties["candidates"]["description"] == "generators tried side by side"
     assert deployment["parameters"]["recipe"]["name"] == "ticking"
+
+    # A second one would pause the first one's schedules at its end.
+    second = subprocess.run(
+        [sys.executable, "-m", "leaven.flows.cli", "serve", "recipe.yaml"],
+        cwd=served.folder,
+        env=os.environ | {"PREFECT_API_URL": f"{served.address}/api", "NO_PROXY": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert second.returncode == 2 and "'ticking' is served already" in second.stderr.splitlines()[-1]
 
     # The schedule starts a run; while it goes on, further ticks and a run on demand are cancelled.
     served.wait_for(lambda: notes(served, "begun"), 30)
