@@ -193,6 +193,10 @@ def clean(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="All when left out.")] = None,
     keep: Annotated[int, typer.Option(min=1, help="The newest versions of each name that stay.")] = 5,
     keep_released: Annotated[bool, typer.Option(help="Whether all released versions stay.")] = True,
+    samples: Annotated[
+        int | None,
+        typer.Option(metavar="DAYS", min=0, help="Rows on demand (samples/) that are older go too."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only show what would go.")] = False,
     store: StorePlace = DEFAULT_STORE,
     json: Json = False,
@@ -205,7 +209,9 @@ def clean(
     from leaven.pipelines import clean as cleaning
 
     where = open_store(store)
-    found = cleaning.removals(where, names or [], keep=keep, keep_released=keep_released)
+    found = cleaning.removals(
+        where, names or [], keep=keep, keep_released=keep_released, samples_days=samples
+    )
     if yes:
         cleaning.remove(where, found)
     if json:

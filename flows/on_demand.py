@@ -17,9 +17,8 @@ from leaven.flows import artifacts, progress
 from leaven.flows.sample_more import sample_more
 from leaven.generators.errors import InputError, StoreError
 from leaven.pipelines.load import find
+from leaven.pipelines.store import SAMPLES
 from leaven.pipelines.version import Version
-
-SAMPLES = "samples"  # folder beside `versions`
 
 
 @flow(name="sample", persist_result=False, log_prints=False)

@@ -8,10 +8,12 @@ from typing import Any
 
 from leaven.generators.errors import InputError
 from leaven.pipelines import approval, stage
-from leaven.pipelines.store import Store
+from leaven.pipelines.store import SAMPLES, Store
 
-ABANDONED = 86400.0  # seconds after which an upload that has no manifest is taken for dead
-UNTOUCHED = 7 * 86400.0  # seconds after which unfinished work that no run has touched is dropped
+DAY = 86400.0  # seconds
+ABANDONED = DAY  # seconds after which an upload that has no manifest is taken for dead
+UNTOUCHED = 7 * DAY  # seconds after which unfinished work that no run has touched is dropped
+_FOLDERS = {"work": ".work", "sample": SAMPLES}  # others are among the versions
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,8 @@ class Removal:
     """Something that may go."""
 
     name: str
-    what: str  # "version", "unfinished", "copy" or "work"
-    id: str  # of a version or an unfinished one
+    what: str  # "version", "unfinished", "copy", "work" or "sample"
+    id: str  # of a version or an unfinished one; else the name in its folder
     why: str
     bytes: int | None = None
 
@@ -29,7 +31,12 @@ class Removal:
 
 
 def removals(
-    store: Store, names: Sequence[str] = (), *, keep: int = 5, keep_released: bool = True
+    store: Store,
+    names: Sequence[str] = (),
+    *,
+    keep: int = 5,
+    keep_released: bool = True,
+    samples_days: int | None = None,
 ) -> list[Removal]:
     """What may go, name by name, oldest first.
 
@@ -40,6 +47,7 @@ def removals(
         names: of datasets; all of them when left out.
         keep: so many of the newest versions of each name stay, whatever their verdict.
         keep_released: no released version goes.
+        samples_days: files of rows on demand that are older go too; none when left out.
 
     Raises:
         InputError: no such name, or `keep` is below 1.
@@ -50,7 +58,19 @@ def removals(
     for name in names:
         if name not in known:
             store.find(name)  # refuses it, with the nearest name
-    return [one for name in names or known for one in _of(store, name, keep, keep_released)]
+    found = [one for name in names or known for one in _of(store, name, keep, keep_released)]
+    if samples_days is not None:
+        found += [one for name in names or known for one in _samples(store, name, samples_days * DAY)]
+    return found
+
+
+def _samples(store: Store, name: str, age: float) -> Iterator[Removal]:
+    now, folder = time.time(), store.root / name / SAMPLES
+    for file in sorted(folder.glob("[!.]*")):  # those with a dot are being written
+        state = file.stat()
+        if now - state.st_mtime > age:
+            why = f"rows on demand, {(now - state.st_mtime) / DAY:.0f} days old"
+            yield Removal(name, "sample", file.name, why, _size(file) if file.is_dir() else state.st_size)
 
 
 def _of(store: Store, name: str, keep: int, keep_released: bool) -> Iterator[Removal]:
@@ -84,7 +104,7 @@ def remove(store: Store, found: Sequence[Removal]) -> None:
         with store.lock(name):
             for one in found:
                 if one.name == name:
-                    store.remove(name, ".work" if one.what == "work" else "versions", one.id)
+                    store.remove(name, _FOLDERS.get(one.what, "versions"), one.id)
 
 
 def _size(folder: Path) -> int:

@@ -152,7 +152,7 @@ class LocalDisk:
         hidden = target.with_name(f"{DRAFT}removed-{target.name}")
         with contextlib.suppress(FileNotFoundError):  # gone already: the lock's holder sweeps
             target.rename(hidden)
-            shutil.rmtree(hidden)
+            shutil.rmtree(hidden) if hidden.is_dir() else hidden.unlink()
 
     def unfinished(self, path: str) -> dict[str, float]:
         now = time.time()

@@ -1,7 +1,8 @@
 """The store: versions of datasets, each seen whole or not at all.
 
 `<store>/<name>/latest.json`, `<store>/<name>/versions/<version>/…` and, for runs,
-`<store>/<name>/.work/` (work in progress) and `<store>/<name>/.kept/` (what a run leaves for the runs after it).
+`<store>/<name>/.work/` (work in progress) and `<store>/<name>/.kept/` (what a run leaves for the runs after it);
+on a disk also `<store>/<name>/samples/` (rows on demand).
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from leaven.pipelines.version import MANIFEST, Version
 
 LATEST = "latest.json"
 USES = "uses.json"
+SAMPLES = "samples"  # rows on demand
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -183,9 +185,12 @@ class Store:
         return uses
 
     def remove(self, name: str, folder: str, id: str) -> None:
-        """Remove a version or an unfinished one (`folder`: `versions`), or work (`.work`). For the lock's holder."""
+        """Remove a version or an unfinished one (`folder`: `versions`), work (`.work`), or rows on demand (`samples`).
+
+        For the lock's holder.
+        """
         with self._clear("write"):
-            files = LocalDisk(self.root) if folder == ".work" else self.files
+            files = self.files if folder == "versions" else LocalDisk(self.root)
             files.remove(f"{name}/{folder}/{id}")
 
     def stale(self, name: str) -> list[str]:

@@ -116,6 +116,28 @@ def test_old_work_goes(tmp_path: Path) -> None:
     assert [path.name for path in store.work("a").iterdir()] == ["fit-new"]
 
 
+def test_old_rows_on_demand_go_where_that_is_asked_for(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    version = publish(store, "111111", True)
+    folder = store.root / "a" / "samples"
+    folder.mkdir()
+    for name, days in (("old.parquet", 40), ("new.csv", 1), (".being-written", 40)):
+        (folder / name).write_text("1234")
+        os.utime(folder / name, (time.time() - days * 86400,) * 2)
+    (folder / "images" / "cat").mkdir(parents=True)
+    (folder / "images" / "cat" / "0.png").write_text("12")
+    os.utime(folder / "images", (0, 0))
+    assert clean.removals(store) == []
+    found = clean.removals(store, samples_days=30)
+    assert [(one.what, one.id, one.bytes) for one in found] == [
+        ("sample", "images", 2),
+        ("sample", "old.parquet", 4),
+    ]
+    clean.remove(store, found)
+    assert sorted(path.name for path in folder.iterdir()) == [".being-written", "new.csv"]
+    assert store.find("a").id == version
+
+
 def test_the_command_shows_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(tmp_path)
     first, second = publish(store, "111111", False), publish(store, "222222", False)
