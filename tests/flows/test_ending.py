@@ -1,5 +1,6 @@
 """How a command ends on a signal, wherever the signal falls."""
 
+import signal
 import subprocess
 import sys
 
@@ -42,7 +43,12 @@ sys.exit(ending.run(app))
 @pytest.mark.parametrize(("sent", "status"), [(2, 130), (15, 143)])
 def test_a_signal_that_python_drops_is_asked_for_again(sent: int, status: int) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", DROPPED, str(sent)], capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", DROPPED, str(sent)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        # Tests that a shell runs in the background have SIGINT ignored, and their children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert ended.returncode == status
     assert ended.stderr == "leaven: interrupted; what was finished is kept, a rerun resumes\n"
