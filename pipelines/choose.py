@@ -27,7 +27,6 @@ class Trial(BaseModel):
     screen: Screen | None = None  # the recipe's first one where there is none
     folds: int = 0
     gain: dict[str, float] | None = None  # value, low, high, se of augmented minus what it is compared with
-    by_learner: dict[str, dict[str, float]] = {}  # the same for each learner, where there are several
     gates: list[dict[str, Any]] = []
     reason: str | None = None  # why it cannot be chosen
 
@@ -106,7 +105,7 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
 
     A candidate replaces `none` only if its paired gain is more than one standard error (or as many as the kind doubts
     its generator by), and only if the privacy gates held on validation rows; of several, the one whose gain exceeds its
-    standard error most. Where the kind spares each learner, none of them may lose by more than its standard error.
+    standard error most.
     """
     from leaven.pipelines.quality.utility import Scores, by_learner
 
@@ -145,29 +144,14 @@ def trials_of(run: Run, real: list[Any], one: Tried, compared: str = "real") -> 
             broken = [gate["gate"] for gate in trial.gates if not gate["passed"]]
             if pairs:
                 trial.gain = _gain_of(run, pairs, str(number), compared)
-                learners = pairs[0].learners if run.kind.SPARES_EACH_LEARNER else []
-                if len(learners) > 1:
-                    trial.by_learner = {
-                        name: _gain_of(run, [pair.only(name) for pair in pairs], str(number), compared)
-                        for name in learners
-                    }
             if len(pairs) < sum(str(number) in record.result["ways"] for record in one.assessments):
                 trial.reason = "no row passed the screen"
             elif len(pairs) < len(real):
                 trial.reason = f"fell behind after {len(pairs)} of {len(real)} folds"
-            trial.reason = trial.reason or _harm(trial.by_learner)
             if broken:
                 trial.reason = f"failed the gate {', '.join(broken)} on validation rows"
         found.append(trial)
     return found
-
-
-def _harm(by_learner: dict[str, dict[str, float]]) -> str | None:
-    """The learner that loses most surely, if any does: a mean over learners hides what one of them pays."""
-    name, gain = min(by_learner.items(), key=lambda one: one[1]["value"] + one[1]["se"], default=("", {}))
-    if not gain or not gain["value"] < -gain["se"]:
-        return None
-    return f"harms the learner {name} on validation rows ({gain['value']:+.3f})"
 
 
 def _gain_of(run: Run, folds: list[Any], arm: str, compared: str) -> dict[str, float]:

@@ -138,7 +138,6 @@ def _candidate(trial: Trial, one: Tried) -> dict[str, Any]:
         "screen": _screen(trial),
         "validation": {
             "lift": trial.gain,
-            "by_learner": trial.by_learner,
             "gates": trial.gates,
             "quality": quality,
             "reason": trial.reason,

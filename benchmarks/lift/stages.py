@@ -86,7 +86,6 @@ def told(choice: Choice) -> list[dict[str, Any]]:
             "label": f"{trial.candidate.label} {trial.plan.label}",
             "screen": trial.screen.label_agreement if trial.screen else None,
             "gain": trial.gain,
-            "by_learner": trial.by_learner,
             "folds": trial.folds,
             "reason": trial.reason,
         }

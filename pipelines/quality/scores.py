@@ -1,7 +1,7 @@
 """What classifiers said about the held-out rows, arm by arm: the raw material of every number about utility."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +52,6 @@ class Scores:
             learner: np.array([self.scorer(one)(once)[0] for one in seeds])
             for learner, seeds in self.outputs[arm].items()
         }
-
-    @property
-    def learners(self) -> list[str]:
-        return list(next(iter(self.outputs.values()), {}))
-
-    def only(self, learner: str) -> "Scores":
-        """What one of the learners said."""
-        outputs = {arm: {learner: said[learner]} for arm, said in self.outputs.items()}
-        return replace(self, outputs=outputs)
 
     def per_class(self, arm: str) -> np.ndarray:
         """Mean over learners and seeds of `metrics.per_class`, (classes,)."""

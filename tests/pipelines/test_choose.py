@@ -1,18 +1,8 @@
 """Which candidate is certified, and when it replaces `none`."""
 
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
-
-import numpy as np
-import pytest
-
 from leaven.pipelines.amounts import Order, Plan
-from leaven.pipelines.choose import Trial, Tried, pick, trials_of
-from leaven.pipelines.quality.scores import Scores
-from leaven.pipelines.recipe import Candidate, Recipe, Screen
-from leaven.pipelines.task import Task
-from leaven.pipelines.ways import Way
+from leaven.pipelines.choose import Trial, Tried, pick
+from leaven.pipelines.recipe import Candidate
 
 PLAN = Plan(amount={"ratio": 1.0}, orders=(Order(rows=10),))
 
@@ -58,48 +48,6 @@ def test_what_fails_a_privacy_gate_is_not_chosen() -> None:
 def test_rows_that_were_all_dropped_are_certified_to_show_why() -> None:
     assert chosen(trial("memoriser", None, reason="no row passed the screen")) == ("memoriser", False)
     assert chosen() == (None, False)
-
-
-@pytest.mark.parametrize(
-    ("spares", "shares", "harmed"),
-    [
-        (True, {"tfidf": 0.99, "minilm": 0.55}, True),
-        (True, {"tfidf": 0.99, "minilm": 0.75}, False),
-        (False, {"tfidf": 0.99, "minilm": 0.55}, False),
-    ],
-)
-def test_a_gain_that_one_learner_pays_for_is_not_taken_where_each_is_spared(
-    spares: bool, shares: dict[str, float], harmed: bool, tmp_path: Path
-) -> None:
-    """Learners that are right on 7 of 10 real rows, and on other shares of them with synthetic ones."""
-    task = Task(target="y", type="classification", metric="accuracy", classes=("a", "b", "c"))
-    random = np.random.default_rng(1)
-    labels = random.integers(0, 3, 400)
-
-    def said(share: float) -> np.ndarray:
-        right = random.random((1, 400)) < share
-        return np.where(right, labels, (labels + 1) % 3)[:, :, None].astype(float)
-
-    real = Scores.empty(task, labels)
-    real.outputs["real"] = {name: said(0.7) for name in shares}
-    ours = Scores.empty(task, labels)
-    ours.outputs["0"] = {name: said(share) for name, share in shares.items()}
-    ours.save(tmp_path / "scores.npz")
-    record: Any = SimpleNamespace(
-        paths=lambda name: [tmp_path / name], result={"ways": {"0": {}}, "quality": None}
-    )
-    one = Tried(
-        Candidate(generator="class_words"), ways=[Way(plan=PLAN, screen=Screen())], assessments=[record]
-    )
-    recipe = Recipe.model_validate({"name": "a", "source": {"kind": "table", "path": "a.csv"}})
-    run: Any = SimpleNamespace(
-        recipe=recipe, task=task, seed=lambda *of: 1, kind=SimpleNamespace(SPARES_EACH_LEARNER=spares)
-    )
-    [found] = trials_of(run, [real], one)
-    assert found.gain is not None and found.gain["value"] > 0.03
-    assert (found.reason or "").startswith("harms the learner minilm") == harmed
-    assert set(found.by_learner) == (set(shares) if spares else set())
-    assert pick([found])[1] is not harmed
 
 
 def test_a_fold_that_is_forgotten_counts_for_none() -> None:

@@ -124,7 +124,6 @@ def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu"
 WALK_STEPS = 9  # images between two points of a latent space, in the report
 GATES = {"lift_over_classic": Gate(min=0.0)}  # besides those of every kind
 LEAST_SEEDS = 2  # of a classifier in each fold: two that learn beside each other take no longer than one
-SPARES_EACH_LEARNER = False  # the mean over learners decides
 COMPARED = "classic"  # nobody trains on images without augmentation: what helps must help on top of it
 
 

@@ -120,7 +120,6 @@ def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu"
 
 GATES: dict[str, Gate] = {}  # besides those of every kind
 LEAST_SEEDS = 1  # of a random classifier in each fold
-SPARES_EACH_LEARNER = False  # the mean over learners decides
 COMPARED = "real"  # what a candidate's rows are added to while candidates are compared
 
 

@@ -160,7 +160,6 @@ def learners(task: Task, names: Sequence[str] | None = None, device: str = "cpu"
 FEW = 1_000  # train texts
 GATES: dict[str, Gate] = {}  # besides those of every kind
 LEAST_SEEDS = 1  # of a random classifier in each fold
-SPARES_EACH_LEARNER = True  # embeddings know already what words of a class tell a bag of words
 COMPARED = "real"  # what a candidate's rows are added to while candidates are compared
 
 
