@@ -12,17 +12,25 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
+from safetensors.numpy import load_file, save_file
 
 from leaven.generators.contract import Budget, Fit, Parameters, Progress
 from leaven.generators.errors import FitError
+from leaven.generators.seeds import derive
 from leaven.generators.text.base import Ask, TextGenerator
-from leaven.generators.text.encoder import class_means, encode
+from leaven.generators.text.encoder import WIDTH, class_means, encode
 from leaven.generators.text.labels import longer, may_be_short, spoken
 from leaven.generators.text.vocabulary import points, vocabulary
 
-SAID = "said.json"
+SAID, AIMS = "said.json", "aims.safetensors"
 APART = 0.1  # of a cosine, that a word may lie nearer to another class
-SINGLE, CALLED = 0.5, 0.25  # share of texts that are one word, and of those with what the class is called
+MARGIN = 0.05  # of a cosine, by which a text must lie nearer to its own class than to any other
+TRIES = 12  # draws of a text until it does
+NAMED = 4  # of so many texts of a class, the first is what it is called
+SINGLE, CALLED = (
+    0.5,
+    0.25,
+)  # share of the others that are one word, and of those with what the class is called
 SPREAD = 0.1  # of a cosine, by which a word is drawn e times less often
 
 
@@ -48,6 +56,7 @@ class ClassWords(TextGenerator):
         self._said: list[str] = []  # by class, what it is called; empty where nothing is known
         self._words: list[list[str]] = []  # by class, nearest first
         self._weights: list[list[float]] = []
+        self._aims = np.empty((0, WIDTH), np.float32)  # where each class's texts shall lie for the encoder
 
     def _learn(self, *, seed: int, budget: Budget, progress: Progress) -> Fit:
         meanings = self.parameters.meanings
@@ -65,8 +74,9 @@ class ClassWords(TextGenerator):
         ]
         self._words, self._weights = [], []
         called = encode(self._said, self.threads)
-        aims = np.where(np.array([bool(said) for said in self._said])[:, None], called, apart)
-        near = known @ aims.T
+        named = np.array([bool(said) for said in self._said])[:, None]
+        self._aims = np.where(named, called, apart).astype(np.float32)
+        near = known @ self._aims.T
         best = near.max(axis=1) - APART  # a word that says another class would say nothing of this one
         for code, said in enumerate(self._said):
             self._choose(said, np.where(near[:, code] >= best, near[:, code], -np.inf).astype(float))
@@ -93,14 +103,38 @@ class ClassWords(TextGenerator):
         return longer(label, vocabulary(), near) if may_be_short(label) else spoken(label)
 
     def _make(self, asked: Sequence[Ask]) -> list[str]:
-        return [self._one(ask) for ask in asked]
+        """Texts that say their own class: another is drawn for what lies as near to a neighbour."""
+        made = [self._said[ask.label] for ask in asked]
+        left = [
+            place
+            for place, ask in enumerate(asked)
+            if self._words[ask.label] and (ask.replicate % NAMED or not made[place])
+        ]
+        for turn in range(TRIES):
+            drawn = {place: self._one(asked[place], turn) for place in left}
+            own = self._own([(asked[place].label, text) for place, text in drawn.items()])
+            for (place, text), says in zip(drawn.items(), own, strict=True):
+                if says or not made[place]:  # of a class without a name, the first draw is as good as any
+                    made[place] = text
+            left = [place for place, says in zip(left, own, strict=True) if not says]
+        return made
 
-    def _one(self, ask: Ask) -> str:
-        """What the class is called, once; then a word, two of them, or one with what the class is called."""
+    def _own(self, drawn: Sequence[tuple[int, str]]) -> list[bool]:
+        """Whether each text lies nearer to its class, by the margin, than to all others."""
+        texts = sorted({text for _, text in drawn})
+        near = dict(zip(texts, encode(texts, self.threads) @ self._aims.T, strict=True))
+        found = []
+        for label, text in drawn:
+            others = np.delete(near[text], label)
+            found.append(bool(near[text][label] - others.max(initial=-1.0) >= MARGIN))
+        return found
+
+    def _one(self, ask: Ask, turn: int) -> str:
+        """A word, two of them, or one with what the class is called."""
         said, words = self._said[ask.label], self._words[ask.label]
-        if not words or (said and ask.replicate == 0):
-            return said
-        rng = np.random.default_rng(ask.seed)
+        rng = np.random.default_rng(derive(ask.seed, turn))
+        if len(words) == 1:
+            return words[0]
         first, second = (words[place] for place in rng.choice(len(words), 2, p=self._weights[ask.label]))
         drawn = rng.random()
         if drawn < SINGLE:
@@ -111,10 +145,12 @@ class ClassWords(TextGenerator):
     def _save(self, directory: Path) -> None:
         kept = {"said": self._said, "words": self._words, "weights": self._weights}
         (directory / SAID).write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+        save_file({"aims": np.ascontiguousarray(self._aims)}, directory / AIMS)
 
     def _load(self, directory: Path) -> None:
         kept = json.loads((directory / SAID).read_text(encoding="utf-8"))
         self._said, self._words, self._weights = kept["said"], kept["words"], kept["weights"]
+        self._aims = load_file(directory / AIMS)["aims"]
 
 
 def _told(silent: list[str], classes: int) -> str:
