@@ -26,11 +26,10 @@ SAID, AIMS = "said.json", "aims.safetensors"
 APART = 0.1  # of a cosine, that a word may lie nearer to another class
 MARGIN = 0.05  # of a cosine, by which a text must lie nearer to its own class than to any other
 TRIES = 12  # draws of a text until it does
-NAMED = 4  # of so many texts of a class, the first is what it is called
 SINGLE, CALLED = (
     0.5,
     0.25,
-)  # share of the others that are one word, and of those with what the class is called
+)  # share of texts that are one word, and of those with what the class is called
 SPREAD = 0.1  # of a cosine, by which a word is drawn e times less often
 
 
@@ -103,12 +102,13 @@ class ClassWords(TextGenerator):
         return longer(label, vocabulary(), near) if may_be_short(label) else spoken(label)
 
     def _make(self, asked: Sequence[Ask]) -> list[str]:
-        """Texts that say their own class: another is drawn for what lies as near to a neighbour."""
+        """What a class is called, once; then texts that say it: another is drawn for one that lies as near to a
+        neighbour. After so many draws it is what the class is called, again."""
         made = [self._said[ask.label] for ask in asked]
         left = [
             place
             for place, ask in enumerate(asked)
-            if self._words[ask.label] and (ask.replicate % NAMED or not made[place])
+            if self._words[ask.label] and (ask.replicate or not made[place])
         ]
         for turn in range(TRIES):
             drawn = {place: self._one(asked[place], turn) for place in left}

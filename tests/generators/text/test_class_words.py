@@ -12,7 +12,7 @@ from leaven.generators.contract import Fit
 from leaven.generators.errors import FitError
 from leaven.generators.rows import Rows, to_arrow
 from leaven.generators.schema import Column, Schema
-from leaven.generators.text.class_words import MARGIN, NAMED, ClassWords
+from leaven.generators.text.class_words import MARGIN, ClassWords
 from leaven.generators.text.encoder import encode
 
 SCHEMA = Schema(
@@ -65,7 +65,7 @@ def test_texts_say_their_own_class_and_not_a_neighbour(tmp_path: Path) -> None:
     apart = near[np.arange(200), own] - near[np.arange(200), 1 - own]
     assert (apart >= MARGIN - 1e-6).all()
     named = (made["text"] == made["label"].map(names)).groupby(made["label"]).mean()
-    assert (named >= 1 / NAMED).all() and made["text"].nunique() > 10
+    assert (named > 0).all() and (named < 0.2).all() and made["text"].nunique() > 10
 
 
 def test_a_label_without_words_is_told_and_its_texts_say_what_it_is(tmp_path: Path) -> None:
