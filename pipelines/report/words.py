@@ -83,7 +83,15 @@ def signed(value: Any, digits: int = 3) -> str:
     return text.replace("-", _MINUS) if float(text) else f"{0:.{digits}f}"
 
 
-def between(interval: Mapping[str, Any] | None, write: Any = signed) -> str:
+def bound(value: Any) -> str:
+    """A bound of a difference: with a figure more where three would hide on which side of 0 it lies."""
+    text = signed(value)
+    if text == "0.000" and abs(value) >= 5e-7:
+        return signed(value, min(6, -math.floor(math.log10(abs(value)))))
+    return text
+
+
+def between(interval: Mapping[str, Any] | None, write: Any = bound) -> str:
     """`+0.008 to +0.034`, or a dash."""
     if not interval or interval.get("low") is None or interval.get("high") is None:
         return "–"

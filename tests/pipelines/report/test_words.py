@@ -106,6 +106,14 @@ def test_duration(seconds: Any, text: str) -> None:
     assert words.duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("low", "text"),
+    [(-0.00043, "−0.0004 to +0.072"), (0.0, "0.000 to +0.072"), (1e-5, "+0.00001 to +0.072")],
+)
+def test_on_which_side_of_0_an_interval_ends_is_seen(low: float, text: str) -> None:
+    assert words.between({"low": low, "high": 0.072}) == text
+
+
 def test_amounts() -> None:
     assert words.amount({"ratio": 0.25}) == "0.25 × the real rows"
     assert words.amount({"ratio": [0.25, 1.0], "where": []}) == "0.25 or 1 × the real rows"
