@@ -28,18 +28,18 @@ def arm_cells(report: Mapping[str, Any]) -> Cells:
     for name in words.ARMS:
         if name in utility["arms"]:
             interval = utility["arms"][name]
-            cells.append(_scored(words.ARMS[name], metric, interval, words.score))
+            cells.append(_scored(words.ARMS[name], metric, interval, words.score, words.score))
     for name, label in (("lift", "lift of the synthetic rows"), ("lift_over_classic", "lift over classic")):
         if utility.get(name):
-            cells.append(_scored(label, metric, utility[name], words.signed))
+            cells.append(_scored(label, metric, utility[name], words.signed, words.bound))
     return cells
 
 
-def _scored(label: str, metric: str, interval: Mapping[str, Any], write: Any) -> dict[str, str]:
+def _scored(label: str, metric: str, interval: Mapping[str, Any], write: Any, bound: Any) -> dict[str, str]:
     return {
         "training rows": label,
         metric: write(interval["value"]),
-        "95 % interval": words.between(interval, write),
+        "95 % interval": words.between(interval, bound),
     }
 
 
