@@ -58,9 +58,11 @@ def removals(
     for name in names:
         if name not in known:
             store.find(name)  # refuses it, with the nearest name
-    found = [one for name in names or known for one in _of(store, name, keep, keep_released)]
-    if samples_days is not None:
-        found += [one for name in names or known for one in _samples(store, name, samples_days * DAY)]
+    found: list[Removal] = []
+    for name in names or known:
+        found += _of(store, name, keep, keep_released)
+        if samples_days is not None:
+            found += _samples(store, name, samples_days * DAY)
     return found
 
 

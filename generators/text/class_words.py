@@ -121,13 +121,14 @@ class ClassWords(TextGenerator):
 
     def _own(self, drawn: Sequence[tuple[int, str]]) -> list[bool]:
         """Whether each text lies nearer to its class, by the margin, than to all others."""
-        texts = sorted({text for _, text in drawn})
-        near = dict(zip(texts, encode(texts, self.threads) @ self._aims.T, strict=True))
-        found = []
-        for label, text in drawn:
-            others = np.delete(near[text], label)
-            found.append(bool(near[text][label] - others.max(initial=-1.0) >= MARGIN))
-        return found
+        if not drawn:
+            return []
+        texts, which = np.unique([text for _, text in drawn], return_inverse=True)
+        near = (encode([str(text) for text in texts], self.threads) @ self._aims.T)[which]
+        own = np.arange(len(drawn)), np.array([label for label, _ in drawn])
+        mine = near[own]
+        near[own] = -1.0
+        return [bool(says) for says in mine - near.max(axis=1) >= MARGIN]
 
     def _one(self, ask: Ask, turn: int) -> str:
         """A word, two of them, or one with what the class is called."""
