@@ -91,11 +91,12 @@ def _augment(
         parts: Record = split_task(recipe, source, work, store.kept(recipe.name, drawn), progress=tell)
     store.keep(recipe.name, drawn, parts.path("assignments.parquet"))
 
-    candidates = run.candidates(parts.result["rows"]["train"])
+    rows = parts.result["rows"]["train"]
+    candidates = run.candidates(rows)
     trials = Trials(run, workers, parts, [Tried(candidate) for candidate in candidates])
     trials.in_folds()
     with progress.stage("choose"):
-        choice: Choice = choose_task(run, trials.baselines, trials.tried)
+        choice: Choice = choose_task(run, trials.baselines, trials.tried, rows)
 
     real = [parts.path("train.parquet"), parts.path("validation.parquet")]
     half, test = parts.path("half.parquet"), parts.path("test.parquet")

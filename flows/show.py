@@ -87,12 +87,9 @@ def candidate_cells(report: Mapping[str, Any]) -> Cells:
 def _why_not(report: Mapping[str, Any], tried: Mapping[str, Any]) -> str:
     """Why the candidate was not chosen; nothing for the one that was."""
     validation = tried.get("validation") or {}
-    gain = validation.get("lift")
     if validation.get("reason") or _is_chosen(report, tried):
         return str(validation.get("reason") or "")
-    if gain and gain["value"] <= gain.get("se", 0.0):
-        return "gain within one standard error" if gain["value"] > 0 else "no gain"
-    return "another gains more for sure"
+    return words.outdone(validation) if validation.get("lift") else ""
 
 
 def _amount(tried: Mapping[str, Any]) -> str:

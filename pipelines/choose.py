@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -28,6 +28,7 @@ class Trial(BaseModel):
     folds: int = 0
     gain: dict[str, float] | None = None  # value, low, high, se of augmented minus what it is compared with
     gates: list[dict[str, Any]] = []
+    doubt: float = 1.0  # how many standard errors the gain must exceed
     reason: str | None = None  # why it cannot be chosen
 
 
@@ -100,12 +101,12 @@ class Choice(BaseModel):
     folds: int
 
 
-def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
+def choose(run: Run, baselines: list[Record], tried: list[Tried], rows: int) -> Choice:
     """Compare all trials with real rows alone, or with the classic way that they were added to.
 
     A candidate replaces `none` only if its paired gain is more than one standard error (or as many as the kind doubts
     its generator by), and only if the privacy gates held on validation rows; of several, the one whose gain exceeds its
-    standard error most.
+    standard error most. `rows`: of train.
     """
     from leaven.pipelines.quality.utility import Scores, by_learner
 
@@ -113,8 +114,8 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     values = {name: fmean(of.values()) for name, of in by_learner(real, run.task).items()}
     classic = {name: value for name, value in values.items() if name != "real"}
     compared = baselines[0].result["compared"] if baselines else "real"
-    trials = [trial for one in tried for trial in trials_of(run, real, one, compared)]
-    best, wins = pick(trials, run.kind.doubt)
+    trials = [trial for one in tried for trial in trials_of(run, real, one, rows, compared)]
+    best, wins = pick(trials)
     return Choice(
         chosen=best if wins else None,
         best=best,
@@ -124,15 +125,18 @@ def choose(run: Run, baselines: list[Record], tried: list[Tried]) -> Choice:
     )
 
 
-def trials_of(run: Run, real: list[Any], one: Tried, compared: str = "real") -> list[Trial]:
+def trials_of(run: Run, real: list[Any], one: Tried, rows: int, compared: str = "real") -> list[Trial]:
     """A candidate's ways, each with its gain over the arm `compared` of `real`, the baselines' scores by fold."""
     from leaven.pipelines.quality.utility import Scores
 
     files = [record.paths("scores.npz") for record in one.assessments]
     scores = [Scores.load(*paths) if paths else None for paths in files]
+    doubt = run.kind.doubt(one.candidate.generator, rows)
     found = []
     for number, way in enumerate(one.ways):
-        trial = Trial(candidate=one.candidate, plan=way.plan, screen=way.screen, reason=one.failed)
+        trial = Trial(
+            candidate=one.candidate, plan=way.plan, screen=way.screen, doubt=doubt, reason=one.failed
+        )
         pairs = [
             Scores.merge(theirs, ours)
             for theirs, ours in zip(real, scores, strict=False)
@@ -166,23 +170,15 @@ def _gain_of(run: Run, folds: list[Any], arm: str, compared: str) -> dict[str, f
     return {"value": gain.value, "low": gain.low, "high": gain.high, "se": gain.se}
 
 
-def pick(
-    trials: list[Trial], doubt: Callable[[str], float] = lambda generator: 1.0
-) -> tuple[Trial | None, bool]:
+def pick(trials: list[Trial]) -> tuple[Trial | None, bool]:
     """The trial to certify, and whether it replaces `none`.
 
-    `doubt`: how many standard errors a generator's gain must exceed.
-
-    Of those whose gain is more than that, the one whose gain exceeds it most: of many, the largest gain
+    Of those whose gain is more than they are doubted, the one whose gain exceeds it most: of many, the largest gain
     is the luckiest one, and the noisier the luckier. Where there is none, the same of the others, for the report.
     """
     measured = [trial for trial in trials if trial.gain is not None and math.isfinite(trial.gain["value"])]
     allowed = [trial for trial in measured if trial.reason is None]
-    sure = [
-        trial
-        for trial in allowed
-        if _gain(trial, "value") > doubt(trial.candidate.generator) * _gain(trial, "se")
-    ]
+    sure = [trial for trial in allowed if _gain(trial, "value") > trial.doubt * _gain(trial, "se")]
     best = max(
         sure or allowed or measured,
         key=lambda trial: _gain(trial, "value") - _gain(trial, "se"),

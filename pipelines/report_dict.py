@@ -141,6 +141,7 @@ def _candidate(trial: Trial, one: Tried) -> dict[str, Any]:
             "gates": trial.gates,
             "quality": quality,
             "reason": trial.reason,
+            "doubt": trial.doubt,
             "folds": trial.folds,
         },
         "rows": rows,

@@ -60,10 +60,11 @@ def chosen(recipe: Recipe, folder: Path) -> tuple[Trials, Choice]:
     source = ingest(recipe, folder, folder / "work")
     run = Run.start(recipe, folder / "work", source, time.time())
     parts = split(recipe, source, run.work)
-    tried = [Tried(candidate) for candidate in run.candidates(parts.result["rows"]["train"])]
+    rows = parts.result["rows"]["train"]
+    tried = [Tried(candidate) for candidate in run.candidates(rows)]
     trials = Trials(run, Workers(1, threads=1), parts, tried)
     trials.in_folds()
-    return trials, choose(run, trials.baselines, trials.tried)
+    return trials, choose(run, trials.baselines, trials.tried, rows)
 
 
 def record(trials: Trials, choice: Choice, begun: float) -> dict[str, Any]:

@@ -204,7 +204,9 @@ class _Bench:
         """The pipeline's choice. `leaven: best` is what it would certify, also where `none` was chosen."""
         with without_classics():
             self.trials.in_folds()
-        choice = choose(self.run, self.trials.baselines, self.trials.tried)
+        choice = choose(
+            self.run, self.trials.baselines, self.trials.tried, self.parts.result["rows"]["train"]
+        )
         self.told = {
             "chosen": _told(choice.chosen)["label"] if choice.chosen else None,
             "folds": choice.folds,

@@ -153,10 +153,7 @@ def candidates(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         status = "chosen" if words.same(one, chosen) else best
         reason = validation.get("reason") or one.get("reason") or ""
         if not reason and lift and status != "chosen":
-            beyond = lift["value"] > (lift.get("se") or 0)
-            reason = (
-                "gains less for sure than the chosen one" if beyond else "no gain beyond one standard error"
-            )
+            reason = words.outdone(validation)
         rows = one.get("rows") or {}
         found.append(
             {

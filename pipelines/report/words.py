@@ -171,6 +171,27 @@ def same(one: Mapping[str, Any], other: Any) -> bool:
     )
 
 
+def outdone(validation: Mapping[str, Any]) -> str:
+    """Why a candidate whose gain was measured on validation rows was not taken."""
+    gain = validation["lift"]
+    if gain["value"] > validation.get("doubt", 1.0) * gain.get("se", 0.0):
+        return "another gains more for sure"
+    return "gain within one standard error" if gain["value"] > 0 else "no gain"
+
+
+def asked_gain(report: Mapping[str, Any]) -> str:
+    """What a gain on validation rows must be for a candidate to be taken."""
+    candidates = report.get("candidates") or []
+    trusted = {label(one) for one in candidates if (one.get("validation") or {}).get("doubt") == 0}
+    if not trusted:
+        return "if it gains more than one standard error there"
+    if len(trusted) == len({label(one) for one in candidates}):
+        return "if it gains at all there"
+    return (
+        f"if it gains more than one standard error there ({', '.join(sorted(trusted))}: if it gains at all)"
+    )
+
+
 def metric(report: Mapping[str, Any]) -> str:
     """The metric's name as people write it."""
     name = (report.get("utility") or {}).get("metric") or (report.get("task") or {}).get("metric") or "score"

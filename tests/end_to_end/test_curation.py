@@ -52,7 +52,7 @@ def tried(folder: Path, work: Path, **settings: Any) -> tuple[Trials, Choice]:
     parts = split(recipe, source, work)
     trials = Trials(run, Workers(1, threads=1), parts, [Tried(one) for one in run.candidates(150)])
     trials.in_folds()
-    return trials, choose(run, trials.baselines, trials.tried)
+    return trials, choose(run, trials.baselines, trials.tried, 150)
 
 
 def gains(choice: Choice) -> dict[Any, float]:

@@ -51,7 +51,7 @@ def test_everything_before_certify_works_without_test_rows(tmp_path: Path) -> No
         numbered = dict(enumerate(zip(asked, made, strict=True)))
         record = assess(run, tried.candidate, numbered, train, held_out, fold=0, role="sampler")
         tried.add(asked, model, made, record)
-        choice = choose(run, [base], [tried])
+        choice = choose(run, [base], [tried], 300)
         digests.append(
             [model.digest, *(part.digest for one in made for part in one.records), choice.model_dump_json()]
         )

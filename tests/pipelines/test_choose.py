@@ -7,12 +7,16 @@ from leaven.pipelines.recipe import Candidate
 PLAN = Plan(amount={"ratio": 1.0}, orders=(Order(rows=10),))
 
 
-def trial(name: str, value: float | None = None, se: float = 0.01, reason: str | None = None) -> Trial:
+def trial(
+    name: str, value: float | None = None, se: float = 0.01, reason: str | None = None, doubt: float = 1.0
+) -> Trial:
     gain = (
         None if value is None else {"value": value, "low": value - 2 * se, "high": value + 2 * se, "se": se}
     )
     gates = [{"gate": "copies", "passed": False}] if value is None else []
-    return Trial(candidate=Candidate(generator=name), plan=PLAN, gain=gain, reason=reason, gates=gates)
+    return Trial(
+        candidate=Candidate(generator=name), plan=PLAN, gain=gain, doubt=doubt, reason=reason, gates=gates
+    )
 
 
 def chosen(*trials: Trial) -> tuple[str | None, bool]:
@@ -26,6 +30,11 @@ def test_a_gain_of_more_than_one_standard_error_replaces_none() -> None:
 
 def test_a_gain_within_one_standard_error_does_not_but_is_certified() -> None:
     assert chosen(trial("a", 0.008), trial("b", -0.01)) == ("a", False)
+
+
+def test_any_gain_is_enough_where_it_is_not_doubted() -> None:
+    assert chosen(trial("a", 0.002, doubt=0.0), trial("b", 0.008)) == ("a", True)
+    assert chosen(trial("a", 0.0, doubt=0.0)) == ("a", False)
 
 
 def test_a_large_but_unsure_gain_does_not_hide_a_sure_one() -> None:

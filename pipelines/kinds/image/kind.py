@@ -77,8 +77,8 @@ def refuse(candidate: Candidate, recipe: Recipe) -> None:
 OWN_LABELS = ("policy", "distillation")  # what keeps its image's label, or has asked an ensemble for it
 
 
-def doubt(generator: str) -> float:
-    """How many standard errors a candidate's gain on validation rows must exceed."""
+def doubt(generator: str, rows: int) -> float:
+    """How many standard errors a candidate's gain on validation rows must exceed, with so many train rows."""
     return 1.0
 
 

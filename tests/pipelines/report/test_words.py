@@ -176,3 +176,26 @@ def test_what_a_user_calls_rows_stays_rows() -> None:
     found = page.render(of_images(utility={**report()["utility"], "per_class": per_class}, gates=[]))
     assert "<th>rows of maize</th>" in found and "Rejected images" in found and "Rejected rows" not in found
     assert "Rejected rows" in page.render(report(name="x", gates=[]))
+
+
+def test_what_a_candidate_was_asked_for_and_why_it_was_not_taken() -> None:
+    """A generator that is not doubted needs any gain; the others more than a standard error."""
+
+    def tried(name: str, doubt: float, value: float = 0.004) -> dict[str, Any]:
+        return {
+            "generator": name,
+            "parameters": {},
+            "validation": {"doubt": doubt, "lift": {"value": value, "se": 0.005}},
+        }
+
+    asked = "if it gains more than one standard error there"
+    assert words.asked_gain({"candidates": [tried("tvae", 1.0)]}) == asked
+    assert words.asked_gain({"candidates": []}) == asked
+    assert words.asked_gain({"candidates": [tried("class_words", 0.0)]}) == "if it gains at all there"
+    both = {"candidates": [tried("class_words", 0.0), tried("edits", 1.0)]}
+    assert words.asked_gain(both) == f"{asked} (class_words: if it gains at all)"
+    assert words.outdone(tried("tvae", 1.0)["validation"]) == "gain within one standard error"
+    assert words.outdone(tried("tvae", 1.0, -0.1)["validation"]) == "no gain"
+    assert words.outdone(tried("class_words", 0.0, 0.0)["validation"]) == "no gain"
+    assert words.outdone(tried("class_words", 0.0)["validation"]) == "another gains more for sure"
+    assert words.outdone(tried("tvae", 1.0, 0.006)["validation"]) == "another gains more for sure"
