@@ -88,4 +88,4 @@ def load(candidate: Candidate, record: Record, kind: str) -> Generator:
 
 def fit_name(part: str, candidate: Candidate) -> str:
     """The name under which a manifest keeps the steps of a fit that the clock ended."""
-    return f"{part}/{candidate.label}"
+    return f"{part}/{candidate.in_full}"

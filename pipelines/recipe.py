@@ -1,6 +1,7 @@
 """What a user asks for: the recipe. YAML on disk, pydantic here, a JSON Schema for editors, the form in Prefect."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -115,8 +116,26 @@ class Candidate(BaseModel):
     @property
     def label(self) -> str:
         """Name with its parameters, as reports show it."""
-        inside = ", ".join(f"{key}={value}" for key, value in self.parameters.items())
-        return f"{self.generator}({inside})" if inside else self.generator
+        return label(self.generator, self.parameters)
+
+    @property
+    def in_full(self) -> str:
+        """Name with its parameters to the last one."""
+        return _called(self.generator, self.parameters)
+
+
+def label(generator: str, parameters: Mapping[str, Any]) -> str:
+    """A generator with its parameters: `tvae(epochs=300)`; of an endpoint its model, of other tables their size."""
+
+    def short(value: Any) -> Any:
+        return value.get("model") or f"{len(value)} entries" if isinstance(value, Mapping) else value
+
+    return _called(generator, {key: short(value) for key, value in parameters.items()})
+
+
+def _called(generator: str, parameters: Mapping[str, Any]) -> str:
+    inside = ", ".join(f"{key}={value}" for key, value in parameters.items())
+    return f"{generator}({inside})" if inside else generator
 
 
 class Amount(_Part):

@@ -70,11 +70,12 @@ class ModelOrEndpoint(Parameters):
 
 
 class Spent:
-    """Tokens so far, and what they cost."""
+    """Tokens so far, and what they cost; answers that held no texts, and the shortest that said anything."""
 
     def __init__(self, parameters: EndpointParameters):
         self._parameters, self._lock = parameters, threading.Lock()
-        self.requests = self.asked = self.answered = 0
+        self.requests = self.asked = self.answered = self.useless = 0
+        self._such = ""
 
     def add(self, asked: int, answered: int) -> None:
         """Count a request."""
@@ -82,6 +83,13 @@ class Spent:
             self.requests += 1
             self.asked += asked
             self.answered += answered
+
+    def add_useless(self, answer: str) -> None:
+        """Count an answer that held no texts."""
+        with self._lock:
+            self.useless += 1
+            said = [text for text in (answer, self._such) if text]
+            self._such = min(said, key=lambda text: (len(text), text), default="")
 
     @property
     def cost(self) -> float | None:
@@ -99,9 +107,12 @@ class Spent:
     def told(self) -> str:
         """In words."""
         cost = self.cost
-        return f"{self.requests:,} requests, {self.asked:,} tokens asked and {self.answered:,} answered" + (
-            f", cost {cost:.4g}" if cost is not None else ""
-        )
+        told = f"{self.requests:,} requests, {self.asked:,} tokens asked and {self.answered:,} answered"
+        told += f", cost {cost:.4g}" if cost is not None else ""
+        if self.useless:
+            such = f", such as {_short(self._such, 60)!r}" if self._such else ""
+            told += f"; {self.useless:,} answers held no JSON array of texts{such}"
+        return told
 
 
 class Endpoint:
@@ -152,7 +163,11 @@ class Endpoint:
         usage = getattr(said, "usage", None)
         self.spent.add(getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0)
         choices = getattr(said, "choices", None)
-        return texts_in(choices[0].message.content or "") or None if choices else None
+        answer = (choices[0].message.content or "") if choices else ""
+        texts = texts_in(answer)
+        if not texts:
+            self.spent.add_useless(self._hidden(answer))
+        return texts or None
 
     @property
     def _client(self) -> Any:
@@ -167,8 +182,16 @@ class Endpoint:
 
     def _said(self, error: Any) -> str:
         """What a server said of an error, short and without the key."""
-        told = " ".join(str(getattr(error, "message", error)).split())[:150]
+        return _short(self._hidden(str(getattr(error, "message", error))), 150)
+
+    def _hidden(self, told: str) -> str:
         return told.replace(self._key, "***") if self._key != "none" else told
+
+
+def _short(text: str, most: int) -> str:
+    """A text on one line, cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[:most]}…"
 
 
 def texts_in(answer: str) -> list[str]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from leaven.pipelines.recipe import label as labelled
 from leaven.pipelines.report.nouns import Say, sayer
 
 METRICS = {
@@ -130,9 +131,7 @@ def label(candidate: Any) -> str:
     """A generator with its parameters: `tvae(epochs=300)`. Takes the report's entry or a plain name."""
     if not isinstance(candidate, Mapping):
         return str(candidate) if candidate else "none"
-    inside = ", ".join(f"{key}={value}" for key, value in (candidate.get("parameters") or {}).items())
-    name = candidate.get("generator") or "none"
-    return f"{name}({inside})" if inside else str(name)
+    return labelled(str(candidate.get("generator") or "none"), candidate.get("parameters") or {})
 
 
 def amount(value: Any, say: Say = str) -> str:

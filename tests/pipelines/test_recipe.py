@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from leaven.generators.errors import InputError
-from leaven.pipelines.recipe import Recipe
+from leaven.pipelines.recipe import Candidate, Recipe
 from leaven.pipelines.recipe_file import load_recipe, parse_recipe, schema_json
 
 BASE = "name: churn\nsource: {kind: table, path: rows.csv}\ntask: {target: label}\n"
@@ -238,3 +238,15 @@ def test_json_schema_is_current() -> None:
     assert set(schema["properties"]) == set(Recipe.model_fields)
     parts = [definition for definition in schema["$defs"].values() if "properties" in definition]
     assert all(part.get("additionalProperties") is (part["title"] == "Candidate") for part in parts)
+
+
+def test_a_label_is_short_and_a_name_in_full_is_not() -> None:
+    """An endpoint is its model, many entries are their number; what tells fits apart says all."""
+    endpoint = {"url": "http://localhost:8000/v1", "model": "small", "max_tokens": 9}
+    one = Candidate(generator="paraphrase", endpoint=endpoint, alternatives=2)  # type: ignore[call-arg]
+    assert one.label == "paraphrase(endpoint=small, alternatives=2)"
+    assert one.in_full == f"paraphrase(endpoint={endpoint}, alternatives=2)"
+    words = Candidate(generator="class_words", meanings={"a": "x", "b": "y"})  # type: ignore[call-arg]
+    assert words.label == "class_words(meanings=2 entries)"
+    assert Candidate(generator="tvae", epochs=3).label == "tvae(epochs=3)"  # type: ignore[call-arg]
+    assert Candidate(generator="smote").label == "smote"

@@ -217,7 +217,7 @@ def _warnings(
         warnings.append(f"{rejected:,} rows cannot be used and were set aside (rejected.parquet): {told}")
     mended = sum(one.mended for one in written.values())
     if mended:
-        warnings.append(f"{mended:,} texts held control characters, which were taken out")
+        warnings.append(f"control characters were taken out of {mended:,} texts")
     if len(spoken) > 1 and spoken[0][1] < 1 - MIXED:
         told = ", ".join(f"{code} {share:.0%}" for code, share in spoken[:4])
         warnings.append(f"texts are in several languages ({told}): a translator knows one")

@@ -86,6 +86,8 @@ def test_an_answer_that_is_none_fails_alone_and_is_asked_again_another_time(
     with serving(fake) as url:
         generator, fit = fitted(tmp_path, url, concurrency=1)
         assert "1 of 10 texts have no paraphrase" in fit.notes
+        such = ", such as 'I would rather not.'" if mode == "prose" else ""
+        assert any(note.endswith(f"; 1 answers held no JSON array of texts{such}") for note in fit.notes)
         assert (generator.sample(10, seed=1)["text"] == "").sum() == 1
         fitted(tmp_path, url)
     assert len(fake.requests) == 11
