@@ -1,6 +1,7 @@
 """Choose: which candidate, amount and screen, `none` among them, by paired gains on validation rows."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from leaven.pipelines.run import Run
 from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made
 from leaven.pipelines.ways import Way
+
+_NUMBER = re.compile(r"(?<!\w)\d[\d.,]*(?!\w)")  # folds say the same with other numbers: it is told once
 
 
 class Trial(BaseModel):
@@ -79,7 +82,8 @@ class Tried:
         self.privacy = fitted.privacy
         if ended:
             self.notes.append(f"the clock ended the fit of fold {len(self.steps)} after {fitted.steps} steps")
-        self.notes += [note for note in fitted.notes if note not in self.notes]
+        said = {_NUMBER.sub("", note) for note in self.notes}
+        self.notes += [note for note in fitted.notes if _NUMBER.sub("", note) not in said]
 
     def counts(self, number: int) -> tuple[dict[str, int], dict[str, int]]:
         """Rows of a way over its folds, sampled and kept, and why rows were rejected."""

@@ -1,8 +1,12 @@
 """Which candidate is certified, and when it replaces `none`."""
 
+from pathlib import Path
+
+from leaven.generators.contract import Fit
 from leaven.pipelines.amounts import Order, Plan
 from leaven.pipelines.choose import Trial, Tried, pick
 from leaven.pipelines.recipe import Candidate
+from leaven.pipelines.stage import Record
 
 PLAN = Plan(amount={"ratio": 1.0}, orders=(Order(rows=10),))
 
@@ -64,3 +68,13 @@ def test_a_fold_that_is_forgotten_counts_for_none() -> None:
     one.assessments = ["first", "second", "third"]  # type: ignore[list-item]
     one.forget(1)
     assert one.assessments == ["first"] and one.steps == [1]
+
+
+def test_what_folds_say_with_other_numbers_is_told_once() -> None:
+    one = Tried(Candidate(generator="a"))
+    for fold in range(3):
+        fit = Fit(notes=[f"{fold} of 80 texts are empty", f"column x{fold} is constant"])
+        model = Record.model_construct(result=fit.model_dump(), seconds=1.0, stage="fit", folder=Path())
+        assessment = Record.model_construct(result={}, seconds=1.0, stage="assess", folder=Path())
+        one.add([], model, [], assessment)
+    assert one.notes == ["0 of 80 texts are empty", *(f"column x{n} is constant" for n in range(3))]
