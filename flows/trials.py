@@ -14,7 +14,7 @@ from leaven.flows.workers import Workers
 from leaven.generators.errors import FitError, InputError
 from leaven.pipelines import amounts, race
 from leaven.pipelines.assess import assess, baseline, class_counts
-from leaven.pipelines.choose import Choice, Tried
+from leaven.pipelines.choose import Choice, Tried, refuse_useless
 from leaven.pipelines.fit import fit, fit_name
 from leaven.pipelines.folds import AGAIN, seeds_of
 from leaven.pipelines.recipe import Candidate, Screen
@@ -75,7 +75,11 @@ class Trials:
         return self.parts.result["rows"]["train"] + self.parts.result["rows"]["validation"]
 
     def in_folds(self) -> None:
-        """Every candidate in every fold, as far as the total budget allows: fold by fold, so that all have the same."""
+        """Every candidate in every fold, as far as the total budget allows: fold by fold, so that all have the same.
+
+        Raises:
+            InputError: no candidate can use the model that it names.
+        """
         folds, longest = self.parts.result["folds"], 0.0
         for fold in range(folds):
             # Certifying refits twice; what is left must be enough for that after another fold.
@@ -101,6 +105,7 @@ class Trials:
             ):
                 self._end_at(fold, folds)
                 return
+            refuse_useless(self.tried)
             made_in = sum(one.seconds_of(fold) for one in self.tried) + self.baselines[-1].seconds
             waited = self.run.deadline - deadline  # for a GPU
             longest = max(longest, time.time() - begun - waited, made_in)
@@ -169,7 +174,7 @@ class Trials:
                 )
         except (FitError, InputError) as error:
             ending.raise_if_terminated()
-            one.fail(str(error))
+            one.fail(error)
             return
         every = [rows for _, rows in made.values()]
         one.add(all_ways, model, every, record)

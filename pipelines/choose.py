@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from leaven.generators.contract import Fit
+from leaven.generators.errors import InputError, ModelError
 from leaven.pipelines import gates
 from leaven.pipelines.amounts import Plan
 from leaven.pipelines.recipe import Candidate, Screen
@@ -44,15 +45,16 @@ class Tried:
     left: set[int] | None = None  # numbers of the ways still in the race; all of them where none was given up
     assessments: list[Record] = field(default_factory=list)
     failed: str | None = None
+    without_model: bool = False  # it failed since a model that it names cannot be used
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     by_fold: list[float] = field(default_factory=list)
     steps: list[int | None] = field(default_factory=list)  # per fold, where the clock ended the fit
     privacy: dict[str, Any] | None = None  # what a differentially private fit of one fold has spent
 
-    def fail(self, reason: str) -> None:
+    def fail(self, why: str | Exception) -> None:
         """Give the candidate up; the others go on."""
-        self.failed = reason
+        self.failed, self.without_model = str(why), isinstance(why, ModelError)
 
     @property
     def racing(self) -> bool:
@@ -103,6 +105,17 @@ class Choice(BaseModel):
     trials: list[Trial]
     classic: str  # the best classic arm on validation
     folds: int
+
+
+def refuse_useless(tried: list[Tried]) -> None:
+    """See that there is something to measure.
+
+    Raises:
+        InputError: no candidate can use the model that it names, such as an endpoint that refuses the key.
+    """
+    if tried and all(one.without_model for one in tried):
+        told = "; ".join(f"{one.candidate.label}: {one.failed}" for one in tried)
+        raise InputError(f"candidates: {told}")
 
 
 def choose(run: Run, baselines: list[Record], tried: list[Tried], rows: int) -> Choice:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from leaven.generators.contract import Fit
+from leaven.generators.errors import FitError, InputError, ModelError
 from leaven.pipelines.amounts import Order, Plan
-from leaven.pipelines.choose import Trial, Tried, pick
+from leaven.pipelines.choose import Trial, Tried, pick, refuse_useless
 from leaven.pipelines.recipe import Candidate
 from leaven.pipelines.stage import Record
 
@@ -78,3 +81,18 @@ def test_what_folds_say_with_other_numbers_is_told_once() -> None:
         assessment = Record.model_construct(result={}, seconds=1.0, stage="assess", folder=Path())
         one.add([], model, [], assessment)
     assert one.notes == ["0 of 80 texts are empty", *(f"column x{n} is constant" for n in range(3))]
+
+
+def test_a_run_ends_where_no_candidate_can_use_its_model() -> None:
+    """But not where one of them can, or failed for another reason: then the report says so."""
+    refused, other = (Tried(Candidate(generator=name)) for name in ("paraphrase", "language_model"))
+    refused.fail(ModelError("refuses the key"))
+    with pytest.raises(InputError, match=r"^candidates: paraphrase: refuses the key$"):
+        refuse_useless([refused])
+    refuse_useless([refused, other])
+    other.fail(FitError("no text was made"))
+    refuse_useless([refused, other])
+    refuse_useless([])
+    other.fail(ModelError("cannot be reached"))
+    with pytest.raises(InputError, match="paraphrase: refuses the key; language_model: cannot be reached"):
+        refuse_useless([refused, other])
