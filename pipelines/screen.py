@@ -43,6 +43,7 @@ def screen(
     threads: int,
     level: Screen | None = None,
     quotas: Sequence[tuple[int, int]] = (),
+    earlier: Sequence[Path] = (),
     each: Each | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -62,6 +63,7 @@ def screen(
         level: one of `recipe.screen.levels()`; the first one when left out.
         quotas: (shards, rows) one after the other: of these shards no more than these rows are kept, and what comes
             after them is not looked at. All rows are when left out.
+        earlier: Parquet files of rows that earlier rounds kept: what repeats them goes.
         each: like `map`; judges the shards. Their rows are kept and written here, since quotas go by what came before.
         progress: called after each shard.
 
@@ -73,8 +75,14 @@ def screen(
     files = [file_digest(path) for path in train]
     key = digest([kind.__name__, schema.model_dump(), task.model_dump(), asked, files, seed, threads])
     make = functools.partial(kind.screens, schema, task, recipe, train=train, seed=seed, threads=threads)
-    judge = functools.partial(_judged, key, make, level, with_sources(schema))
+    whole = with_sources(schema)
+    judge = functools.partial(_judged, key, make, level, whole)
     rejects = marked.of(recipe, schema)
+    # A shard's own repetitions are found where it is judged; those of other shards and rounds here, in their order.
+    seen = kind.duplicates(schema, recipe) if earlier or len(shards) > 1 else None
+    if seen is not None:
+        for path in earlier:
+            seen.reasons(to_frame(pq.read_table(path), whole))
     left = [[shards_of, rows] for shards_of, rows in quotas]
     folder = out / "kept"
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,18 +95,21 @@ def screen(
             table = pq.read_table(shard)
             if rejects is not None:
                 found = np.where(rejects.among(table), marked.REASON, found)
+            if seen is not None:
+                passed = np.flatnonzero(found == "")
+                found[passed] = seen.reasons(to_frame(table.take(passed), whole))
             keep = found == ""
             if left:
                 looked_at = _within(left, keep)
                 table, found, keep = table[:looked_at], found[:looked_at], keep[:looked_at]
-            passed = table.filter(pa.array(keep))
-            pq.write_table(passed, folder / f"{number:05d}.parquet")
+            kept_rows = table.filter(pa.array(keep))
+            pq.write_table(kept_rows, folder / f"{number:05d}.parquet")
             dropped = table.filter(pa.array(~keep))
             writer.write_table(dropped.append_column("_reason", pa.array(found[~keep], pa.string())))
-            sampled, kept = sampled + table.num_rows, kept + passed.num_rows
+            sampled, kept = sampled + table.num_rows, kept + kept_rows.num_rows
             reasons.update(found[~keep])
             if task.type == "classification":
-                labels = passed.column(task.target).value_counts().to_pylist()
+                labels = kept_rows.column(task.target).value_counts().to_pylist()
                 classes.update({str(entry["values"]): entry["counts"] for entry in labels})
             progress((number + 1) / len(shards), f"{kept:,} of {sampled:,} rows kept")
     return {

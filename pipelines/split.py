@@ -1,6 +1,5 @@
 """Split: train, validation and test, before anything is fitted."""
 
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,14 +15,13 @@ from leaven.generators.errors import InputError
 from leaven.generators.rows import Rows
 from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
-from leaven.pipelines import assignment, kinds, stage
+from leaven.pipelines import assignment, stage
 from leaven.pipelines.assignment import Units
 from leaven.pipelines.folds import folds_of, half_of
+from leaven.pipelines.held_out import HeldOut
 from leaven.pipelines.ingest import load_schema, load_task
 from leaven.pipelines.recipe import Recipe
-from leaven.pipelines.row_digest import row_digests
 from leaven.pipelines.split_content import (
-    LEFT_OUT,
     NAMES,
     TEST,
     TRAIN,
@@ -125,7 +123,8 @@ def _make(
         parts = _draw(recipe, content, drawn, earlier, given)
     else:
         parts = _draw_by_time(recipe, content, earlier, given, warnings)
-    _leave_out_copies(recipe, source, schema, given, content, parts, warnings)
+    held_out = HeldOut(recipe, source, schema, given)
+    warnings += held_out.leave_out_copies(content.digests, parts)
     _check(parts, content, schema, task, given, recipe, warnings)
     distinct = len(drawn.keys) if content.groups is None else len(np.unique(content.digests))
     duplicates = 1 - distinct / len(content.digests)
@@ -142,8 +141,7 @@ def _make(
         masks[f"folds/{number}/train.parquet"] = learn
         masks[f"folds/{number}/score.parquet"] = score
     _write(rows, schema, masks, out, progress)
-    for part in given:
-        shutil.copyfile(source.path(f"{part}.parquet"), out / f"{part}.parquet")
+    warnings += held_out.write(out)
     write_assignments(out / "assignments.parquet", content, parts, previous, meta)
     counts = {
         name: pq.read_metadata(out / f"{name}.parquet").num_rows for name in ("train", "validation", "test")
@@ -193,26 +191,6 @@ def _draw_by_time(
             "take a new name for the dataset to cut anew"
         )
     return parts
-
-
-def _leave_out_copies(
-    recipe: Recipe,
-    source: Record,
-    schema: Schema,
-    given: list[str],
-    content: Content,
-    parts: np.ndarray,
-    warnings: list[str],
-) -> None:
-    """Rows that stand in a validation or test file of its own are not trained on."""
-    kind = kinds.get(recipe.source.kind)
-    for part in given:
-        batches = Rows(source.path(f"{part}.parquet"), schema).batches()
-        held_out = [row_digests(kind.compared_by(batch, schema)) for batch in batches]
-        copies = np.isin(content.digests, np.concatenate(held_out)) & (parts != LEFT_OUT)
-        if copies.any():
-            parts[copies] = LEFT_OUT
-            warnings.append(f"{int(copies.sum())} rows stand in the {part} file too and are not trained on")
 
 
 def _check(

@@ -42,6 +42,7 @@ class Made:
     seconds_sample: float = 0.0
     seconds_screen: float = 0.0
     records: list[Record] = field(default_factory=list)
+    screened: list[Record] = field(default_factory=list)  # those of the screen
 
     @property
     def asked(self) -> int:
@@ -100,6 +101,7 @@ def synthesize(
             orders,
             wanted,
             level,
+            earlier=list(made.screened),
             part=part,
             role=model.result["role"],
             turn=turn,
@@ -110,6 +112,7 @@ def synthesize(
         if turn == 0:
             made.sampled = sampled
         made.records += [*records, screened]
+        made.screened.append(screened)
         made.kept += screened.paths("kept/*.parquet")
         made.rejected += screened.paths("rejected.parquet")
         made.reasons.update(screened.result["rejected"])
@@ -156,6 +159,7 @@ def _screen(
     wanted: list[int],
     level: Screen,
     *,
+    earlier: list[Record],
     part: str,
     role: str,
     turn: int,
@@ -177,6 +181,7 @@ def _screen(
             threads=run.recipe.threads,
             level=level,
             quotas=list(zip(shards_of, wanted, strict=True)),
+            earlier=[path for record in earlier for path in record.paths("kept/*.parquet")],
             each=each,
             progress=progress,
         )
@@ -195,6 +200,7 @@ def _screen(
     inputs = {record.stage: record.digest for record in records}
     if run.recipe.screen.reject_file is not None:  # what it holds counts, not where it lies
         inputs["marked"] = stage.file_digest(Path(run.recipe.screen.reject_file))
+    inputs |= {f"earlier{n}": record.digest for n, record in enumerate(earlier)}
     inputs |= {f"train{n}": stage.file_digest(path) for n, path in enumerate(train)}
     name = f"screen-{part}-{candidate.generator}-{turn}"
     return stage.run(run.work, name, inputs=inputs, config=config, make=make)

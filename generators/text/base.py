@@ -43,8 +43,8 @@ class Ask(NamedTuple):
     Attributes:
         source: the train text, counted from 0; -1 where it is made from nothing.
         label: class code.
-        replicate: how many synthetic texts of this shard start from the same train text, or are made of nothing for
-            the same class, before it.
+        replicate: about how many synthetic texts start from the same train text before it, earlier shards counted;
+            how many of this shard are made of nothing for the same class before it.
         seed: of this text alone.
     """
 
@@ -105,7 +105,7 @@ class TextGenerator(Generator):
         if self.schema is None:
             raise FitError(f"{self.name} is not fitted yet")
         labels = classes.draw(self, self.classes, self.counts, count, derive(seed, "labels"), conditions)
-        asked = self._asked(labels, seed)
+        asked = self._asked(labels, seed, offset)
         made = self._make(asked)
         frame = pd.DataFrame(
             {
@@ -117,9 +117,9 @@ class TextGenerator(Generator):
             frame[SOURCE] = np.array([ask.source for ask in asked], dtype=np.int64)
         return frame[[*self.schema.names, *([SOURCE] if self.role == "editor" else [])]]
 
-    def _asked(self, labels: np.ndarray, seed: int) -> list[Ask]:
+    def _asked(self, labels: np.ndarray, seed: int, offset: int) -> list[Ask]:
         """An editor starts from a train text of each label's class: all of a class in turn, in a random order, before
-        one comes again."""
+        one comes again. What earlier shards had of a text does not come first again."""
         sources = np.full(len(labels), -1, dtype=np.int64)
         replicates = np.zeros(len(labels), dtype=np.int64)
         for label in np.unique(labels):
@@ -130,7 +130,7 @@ class TextGenerator(Generator):
             own = np.flatnonzero(self.labels == label)
             order = np.random.default_rng(derive(seed, "sources", int(label))).permutation(own)
             sources[places] = np.resize(order, len(places))
-            replicates[places] = np.arange(len(places)) // len(own)
+            replicates[places] = offset // len(self.texts) + np.arange(len(places)) // len(own)
         return [
             Ask(int(source), int(label), int(replicate), derive(seed, place))
             for place, (source, label, replicate) in enumerate(zip(sources, labels, replicates, strict=True))

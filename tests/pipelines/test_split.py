@@ -185,6 +185,21 @@ def test_files_given_are_taken_and_their_copies_left_out(tmp_path: Path) -> None
     assert not keys(part(record, "train")) & keys(part(record, "test"))
 
 
+def test_no_row_of_a_validation_file_stands_in_the_test_file(tmp_path: Path) -> None:
+    """The last fits learn from validation rows."""
+    both = table(60, seed=9)
+    both[:40].to_csv(tmp_path / "validation.csv", index=False)
+    both[20:].to_csv(tmp_path / "test.csv", index=False)
+    paths = {"validation_path": "validation.csv", "test_path": "test.csv"}
+    record = divide(table(500), tmp_path, split=paths)
+    assert (record.result["rows"]["validation"], record.result["rows"]["test"]) == (20, 40)
+    assert not keys(part(record, "validation")) & keys(part(record, "test"))
+    assert "20 rows of the validation file stand in the test file too" in " ".join(record.result["warnings"])
+    both[20:].to_csv(tmp_path / "validation.csv", index=False)
+    with pytest.raises(InputError, match="all of its rows stand in the test file"):
+        divide(table(500), tmp_path, split=paths)
+
+
 @pytest.mark.parametrize(("minority", "folds"), [(5, 4), (9, 5)])
 def test_every_fold_scores_every_class(minority: int, folds: int, tmp_path: Path) -> None:
     frame = table(200, minority=0)

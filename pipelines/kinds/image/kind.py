@@ -143,6 +143,13 @@ def screens(*args: Any, **options: Any) -> Any:
     return make(*args, **options)
 
 
+def duplicates(schema: Schema, recipe: Recipe) -> Any:
+    """A screen that remembers the images that it has seen; None where the recipe leaves it out."""
+    from leaven.pipelines.kinds.image.screens import Duplicates
+
+    return Duplicates(schema) if recipe.screen.duplicates else None
+
+
 def fidelity(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
     """How alike synthetic and real images are; see `quality.images.fidelity.measure`."""
     from leaven.pipelines.quality.images.fidelity import measure

@@ -148,6 +148,11 @@ def screens(*args: Any, **options: Any) -> Any:
     return make(*args, **options)
 
 
+def duplicates(schema: Schema, recipe: Recipe) -> Any:
+    """Rows of tables may be alike."""
+    return None
+
+
 def fidelity(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
     """How alike synthetic and real rows are; see `quality.fidelity.measure`."""
     from leaven.pipelines.quality.fidelity import measure

@@ -180,6 +180,14 @@ def screens(*args: Any, **options: Any) -> Any:
     return make(*args, **options)
 
 
+def duplicates(schema: Schema, recipe: Recipe) -> Any:
+    """A screen that remembers the texts that it has seen; None where the recipe leaves it out."""
+    from leaven.generators.text.base import text_column
+    from leaven.pipelines.kinds.text.screens import Duplicates
+
+    return Duplicates(text_column(schema)) if recipe.screen.duplicates else None
+
+
 def fidelity(schema: Schema, task: Task, recipe: Recipe, **rows: Any) -> dict[str, dict[str, Any]]:
     """How alike synthetic and real texts are; see `quality.texts.fidelity.measure`."""
     from leaven.pipelines.quality.texts.fidelity import measure
