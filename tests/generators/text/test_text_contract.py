@@ -144,5 +144,6 @@ def test_a_further_round_of_an_editor_takes_other_ways(tmp_path: Path) -> None:
     """Where a text has several: those that were taken do not come first again."""
     generator, _ = fitted("paraphrase", tmp_path)  # with two paraphrases of each
     rounds = [generator.sample(24, seed=1 + n, offset=24 * n) for n in range(2)]
-    told = [dict(zip(one[SOURCE], one["text"], strict=True)) for one in rounds]
-    assert all(told[0][source] != told[1][source] for source in told[0])
+    first, second = (one.groupby(SOURCE)["text"].first() for one in rounds)
+    both = first.index.intersection(second.index)
+    assert len(both) > 12 and (first[both] != second[both]).all()
