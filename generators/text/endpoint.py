@@ -1,17 +1,18 @@
 """A language model behind an endpoint that speaks OpenAI's protocol: vLLM, llama.cpp, Ollama, or a hosted one.
 
 The key comes from the environment alone and is never shown or kept. Several requests are on their way at once; what
-fails in passing is tried again, as the server asks. Tokens are counted, and a budget of them, or of money, stops the
-rest: what has been answered by then is kept.
+fails in passing is tried again, as the server asks; a question that it refuses fails alone. Tokens are counted, and a
+budget of them, or of money, stops the rest: what has been answered by then is kept.
 """
 
 import json
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,7 +20,17 @@ from leaven.generators.contract import Parameters
 from leaven.generators.errors import ModelError
 
 KEYS = ("LEAVEN_API_KEY", "OPENAI_API_KEY")  # variables that the key is read from
-_ARRAY = re.compile(r"\[.*\]", re.S)
+REFUSED = (400, 413, 422)  # of one question, such as one that is too long: the others may be answered
+PER_TOKEN = 4  # characters, where a server does not count
+_MALFORMED = (
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)  # what reading an answer may raise
+
+_Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class EndpointParameters(BaseModel):
@@ -34,19 +45,39 @@ class EndpointParameters(BaseModel):
     retries: int = Field(4, ge=0, le=20, description="of a request that fails in passing")
     timeout: float = Field(60.0, gt=0, description="seconds for an answer")
     max_tokens: int | None = Field(
-        None, gt=0, description="tokens, of questions and answers, after which it stops"
+        None,
+        gt=0,
+        description="tokens, of questions and answers, after which it stops; all fits of a run's process share them",
     )
-    price: tuple[float, float] | None = Field(
+    price: tuple[_Price, _Price] | None = Field(
         None, description="of a million tokens asked and answered, in any currency"
     )
-    max_cost: float | None = Field(None, gt=0, description="cost after which it stops; needs a price")
+    max_cost: float | None = Field(
+        None,
+        gt=0,
+        description="cost after which it stops, needs a price; all fits of a run's process share it",
+    )
 
     @field_validator("url")
     @classmethod
     def _http(cls, value: str) -> str:
         if not re.match(r"https?://[^/@\s]+", value) or "@" in value.split("/")[2]:
             raise ValueError("expected http://HOST/... or https://HOST/..., without a name or key in it")
+        try:
+            named = bool(urlsplit(value).hostname) and urlsplit(value).port != 0
+        except ValueError:
+            named = False
+        if not named:
+            raise ValueError(
+                "expected http://HOST:PORT/..., where PORT is a number of 1 to 65535 or left out"
+            )
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        if self.max_cost is not None and not any(self.price or ()):
+            raise ValueError("max_cost needs a price: [asked, answered] of a million tokens, not both 0")
+        return self
 
     @property
     def digest(self) -> dict[str, Any]:
@@ -70,26 +101,32 @@ class ModelOrEndpoint(Parameters):
 
 
 class Spent:
-    """Tokens so far, and what they cost; answers that held no texts, and the shortest that said anything."""
+    """Tokens so far, and what they cost; what failed alone, and the shortest that was said of it."""
 
     def __init__(self, parameters: EndpointParameters):
         self._parameters, self._lock = parameters, threading.Lock()
-        self.requests = self.asked = self.answered = self.useless = 0
-        self._such = ""
+        self.requests = self.asked = self.answered = self.estimated = self.useless = self.refused = 0
+        self._such = self._why = ""
 
-    def add(self, asked: int, answered: int) -> None:
-        """Count a request."""
+    def add(self, asked: int, answered: int, *, estimated: bool = False) -> None:
+        """Count a request; `estimated`: its tokens are."""
         with self._lock:
             self.requests += 1
             self.asked += asked
             self.answered += answered
+            self.estimated += estimated
 
     def add_useless(self, answer: str) -> None:
         """Count an answer that held no texts."""
         with self._lock:
             self.useless += 1
-            said = [text for text in (answer, self._such) if text]
-            self._such = min(said, key=lambda text: (len(text), text), default="")
+            self._such = _shorter(answer, self._such)
+
+    def add_refused(self, why: str) -> None:
+        """Count a question that was refused, which costs nothing."""
+        with self._lock:
+            self.refused += 1
+            self._why = _shorter(why, self._why)
 
     @property
     def cost(self) -> float | None:
@@ -109,75 +146,147 @@ class Spent:
         cost = self.cost
         told = f"{self.requests:,} requests, {self.asked:,} tokens asked and {self.answered:,} answered"
         told += f", cost {cost:.4g}" if cost is not None else ""
+        if self.estimated:
+            told += f"; the endpoint did not count those of {self.estimated:,}: estimated"
+        if self.refused:
+            told += f"; it refused {self.refused:,} questions, such as: {_short(self._why, 150)}"
         if self.useless:
             such = f", such as {_short(self._such, 60)!r}" if self._such else ""
             told += f"; {self.useless:,} answers held no JSON array of texts{such}"
         return told
 
 
+_together: dict[tuple[Any, ...], Spent] = {}  # of this process, by where and how much may be asked
+
+
+def _spent_together(limit: EndpointParameters) -> Spent:
+    """What all endpoints of this process with the same limits have spent."""
+    place = (limit.url, limit.model, limit.max_tokens, limit.max_cost, limit.price)
+    return _together.setdefault(place, Spent(limit))
+
+
+def forget_spent() -> None:
+    """Begin all budgets of this process anew."""
+    _together.clear()
+
+
 class Endpoint:
-    """Asks a model for lists of texts."""
+    """Asks a model for lists of texts.
+
+    Attributes:
+        spent: what this endpoint was asked; its budget is shared by all of this process with the same limits.
+        failed: why it answers no more: it is down, refuses the key, does not know the model.
+    """
 
     def __init__(self, parameters: EndpointParameters):
         self.parameters, self.spent = parameters, Spent(parameters)
+        self.failed: ModelError | None = None
+        self._together, self._lock = _spent_together(parameters), threading.Lock()
         self._key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "none")
+        self._made: Any = None
 
-    def lists(self, prompts: Sequence[str], seeds: Sequence[int]) -> Iterator[list[str] | None]:
-        """The array of texts that answers each prompt, in order.
+    @property
+    def over(self) -> bool:
+        """Whether the budget is used up."""
+        return self._together.over
 
-        None where there is no answer: it was no array of texts, and fails alone, or the budget is used up.
+    def told(self) -> str:
+        """What it took, in words; empty where nothing was asked."""
+        parts = [f"the endpoint was asked: {self.spent.told()}"] if self._used else []
+        if self.over and self._together.requests > self.spent.requests:
+            parts.append(f"its budget is shared with other fits, together {self._together.told()}")
+        return "; ".join(parts)
 
-        Raises:
-            ModelError: the endpoint is down, refuses the key, or does not know the model.
+    @property
+    def _used(self) -> bool:
+        return bool(self.spent.requests or self.spent.refused)
+
+    def lists(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[list[str] | None]:
+        """The array of texts that answers each prompt.
+
+        None where there is no answer: it was no array of texts, or the question was refused, which fail alone; or the
+        budget is used up, or the endpoint failed for good, as `failed` then says.
         """
+        try:
+            client = self._client()
+        except ModelError as error:
+            self.failed = error
+            return [None] * len(prompts)
         with ThreadPoolExecutor(self.parameters.concurrency) as pool:
-            yield from pool.map(self._list, prompts, seeds)
+            return list(pool.map(lambda prompt, seed: self._list(client, prompt, seed), prompts, seeds))
 
-    def _list(self, prompt: str, seed: int) -> list[str] | None:
-        if self.spent.over:
+    def _list(self, client: Any, prompt: str, seed: int) -> list[str] | None:
+        if self.failed or self.over:
             return None
         import openai
 
         limit = self.parameters
         try:
-            said = self._client.chat.completions.create(
+            said = client.chat.completions.create(
                 model=limit.model,
                 messages=[{"role": "user", "content": prompt}],
                 temperature=limit.temperature,
                 seed=seed % 2**31,
             )
         except openai.AuthenticationError:
-            raise ModelError(
-                f"endpoint {limit.url}: refuses the key (401); it is read from {' or '.join(KEYS)}"
-            ) from None
+            self._fail(f"refuses the key (401); it is read from {' or '.join(KEYS)}")
         except openai.APIStatusError as error:
-            raise ModelError(
-                f"endpoint {limit.url}: answers with {error.status_code} ({self._said(error)})"
-            ) from None
+            told = f"{error.status_code} ({self._said(error)})"
+            if error.status_code in REFUSED:
+                self.spent.add_refused(told)
+            else:
+                self._fail(f"answers with {told}")
         except openai.APIConnectionError as error:
             slow = isinstance(error, openai.APITimeoutError)
             told = f"gives no answer in {limit.timeout:g} s" if slow else "cannot be reached"
-            raise ModelError(f"endpoint {limit.url}: {told}, tried {limit.retries + 1} times") from None
-        except (openai.OpenAIError, ValueError):
-            return None
+            self._fail(f"{told}, tried {limit.retries + 1} times")
+        except (openai.OpenAIError, *_MALFORMED):
+            return self._read(prompt, None)
+        else:
+            return self._read(prompt, said)
+        return None
+
+    def _read(self, prompt: str, said: Any) -> list[str] | None:
+        """The texts of an answer, whatever it is; counts it."""
+        answer = _content(said)
         usage = getattr(said, "usage", None)
-        self.spent.add(getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0)
-        choices = getattr(said, "choices", None)
-        answer = (choices[0].message.content or "") if choices else ""
+        counted = [_count(usage, name) for name in ("prompt_tokens", "completion_tokens")]
+        guessed = [-(-len(text) // PER_TOKEN) for text in (prompt, answer)]
+        asked, answered = (own or guess for own, guess in zip(counted, guessed, strict=True))
+        estimated = [asked, answered] != counted
+        for spent in (self.spent, self._together):
+            spent.add(asked, answered, estimated=estimated)
         texts = texts_in(answer)
         if not texts:
             self.spent.add_useless(self._hidden(answer))
         return texts or None
 
-    @property
+    def _fail(self, told: str) -> None:
+        """Give up; what is on its way still comes in."""
+        with self._lock:
+            self.failed = self.failed or ModelError(f"endpoint {self.parameters.url}: {told}")
+
     def _client(self) -> Any:
-        if not hasattr(self, "_made"):
+        """The client, made once.
+
+        Raises:
+            ModelError: there can be none for this key or address.
+        """
+        if self._made is None:
             import openai
 
             limit = self.parameters
-            self._made = openai.OpenAI(
-                base_url=limit.url, api_key=self._key, timeout=limit.timeout, max_retries=limit.retries
-            )
+            if not (self._key.isascii() and self._key.isprintable()):
+                raise ModelError(
+                    f"endpoint {limit.url}: the key holds characters that no key can hold; "
+                    f"it is read from {' or '.join(KEYS)}"
+                )
+            try:
+                self._made = openai.OpenAI(
+                    base_url=limit.url, api_key=self._key, timeout=limit.timeout, max_retries=limit.retries
+                )
+            except Exception as error:  # of openai, and of whatever library it reaches out by
+                raise ModelError(f"endpoint {limit.url}: cannot be asked ({self._said(error)})") from None
         return self._made
 
     def _said(self, error: Any) -> str:
@@ -188,6 +297,26 @@ class Endpoint:
         return told.replace(self._key, "***") if self._key != "none" else told
 
 
+def _content(said: Any) -> str:
+    """What an answer says; empty where it is none."""
+    try:
+        content = said.choices[0].message.content
+    except _MALFORMED:
+        return ""
+    return content if isinstance(content, str) else ""
+
+
+def _count(usage: Any, name: str) -> int:
+    """Tokens that a server counted; 0 where it did not."""
+    value = getattr(usage, name, None)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _shorter(one: str, other: str) -> str:
+    """The shorter of two texts, of those that say anything; the same in whatever order they come."""
+    return min((text for text in (one, other) if text), key=lambda text: (len(text), text), default="")
+
+
 def _short(text: str, most: int) -> str:
     """A text on one line, cut."""
     line = " ".join(text.split())
@@ -196,10 +325,15 @@ def _short(text: str, most: int) -> str:
 
 def texts_in(answer: str) -> list[str]:
     """The texts of the JSON array in an answer, each once; none where there is no array of texts."""
-    found = _ARRAY.search(answer)
+    start, end = answer.find("["), answer.rfind("]")
     try:
-        array = json.loads(found[0]) if found else []
-    except ValueError:
+        array = json.loads(answer[start : end + 1]) if 0 <= start < end else []
+    except (ValueError, RecursionError):
         return []
-    texts = [" ".join(one.split()) for one in array if isinstance(one, str)]
+    texts = [_whole(" ".join(one.split())) for one in array if isinstance(one, str)]
     return list(dict.fromkeys(text for text in texts if text))
+
+
+def _whole(text: str) -> str:
+    """A text without halves of characters, which no file can hold."""
+    return text.encode("utf-8", "ignore").decode("utf-8")

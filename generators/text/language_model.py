@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -53,6 +53,11 @@ class LanguageModel(TextGenerator):
         self._written: list[list[str]] = []  # by class, what the endpoint wrote
         self._tuned: Any = None
 
+    def to(self, device: str) -> Self:
+        if self._tuned is not None:
+            self._tuned.to(device)
+        return super().to(device)
+
     def _learn(self, *, seed: int, budget: Budget, progress: Progress) -> Fit:
         if self.parameters.model is None:
             return self._ask(seed, budget, progress)
@@ -83,7 +88,7 @@ class LanguageModel(TextGenerator):
             for label in range(len(self.classes))
         ]
         writer = EndpointWriter(Endpoint(asked.endpoint), lambda item: str(item[0]))
-        answers, stopped = answers_to(
+        answers = answers_to(
             self.name,
             items,
             writer,
@@ -94,18 +99,22 @@ class LanguageModel(TextGenerator):
             ),
         )
         self._written = [
-            list(dict.fromkeys(plain(text) for said in answers[label :: len(self.classes)] for text in said))
+            list(
+                dict.fromkeys(
+                    plain(text) for said in answers.texts[label :: len(self.classes)] for text in said
+                )
+            )
             for label in range(len(self.classes))
         ]
         without = [label for label, found in zip(self.classes, self._written, strict=True) if not found]
         if len(without) == len(self.classes):
-            raise FitError(f"{self.name}: no text was written ({writer.told()})")
+            told = writer.told() or f"{answers.asked:,} of {len(items):,} requests were made"
+            raise FitError(f"{self.name}: no text was written ({told})")
         notes = [writer.told()] if writer.told() else []
         notes += (
             [f"no text was written for {len(without):,} classes: {', '.join(without[:5])}"] if without else []
         )
-        notes += ["the budget ended it before all texts were asked for"] if stopped else []
-        return Fit(notes=notes)
+        return answers.report(notes, "the budget ended it before all texts were asked for")
 
     def _neighbours(self) -> list[list[int]]:
         """For each class the others whose texts lie nearest to its own, nearest first."""

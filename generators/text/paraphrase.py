@@ -12,7 +12,7 @@ from pydantic import Field
 
 from leaven.generators.contract import Budget, Fit, Progress
 from leaven.generators.errors import FitError
-from leaven.generators.text.asking import EndpointWriter, Writer, answers_to
+from leaven.generators.text.asking import Answers, EndpointWriter, Writer, answers_to
 from leaven.generators.text.base import Ask, TextGenerator
 from leaven.generators.text.endpoint import Endpoint, ModelOrEndpoint
 from leaven.generators.text.plain import plain
@@ -49,7 +49,7 @@ class Paraphrase(TextGenerator):
             dict.fromkeys(zip((self.classes[label] for label in self.labels), self.texts, strict=True))
         )
         writer = self._writer()
-        answers, stopped = answers_to(
+        answers = answers_to(
             "paraphrase",
             asked,
             writer,
@@ -59,17 +59,17 @@ class Paraphrase(TextGenerator):
                 done / len(asked), f"{self.name}: {done:,} of {len(asked):,} texts"
             ),
         )
-        for item, said in zip(asked, answers, strict=True):
+        self._made = {}
+        for item, said in zip(asked, answers.texts, strict=True):
             found = [plain(text) for text in said]
             self._made[_place(*item)] = [text for text in found if text.casefold() != item[1].casefold()]
+        told = writer.told()
         if not any(self._made.values()):
-            raise FitError(f"{self.name}: no paraphrase was made ({writer.told()})")
+            raise FitError(f"{self.name}: no paraphrase was made ({told or _nothing_told(answers)})")
         missing = sum(not found for found in self._made.values())
-        notes = [writer.told()] if writer.told() else []
+        notes = [told] if told else []
         notes += [f"{missing:,} of {len(asked):,} texts have no paraphrase"] if missing else []
-        return Fit(
-            notes=notes + (["the budget ended it before all texts were asked about"] if stopped else [])
-        )
+        return answers.report(notes, "the budget ended it before all texts were asked about")
 
     def _writer(self) -> Writer:
         asked = self.parameters
@@ -102,3 +102,10 @@ class Paraphrase(TextGenerator):
 
 def _place(label: str, text: str) -> str:
     return f"{label}\n{text}"
+
+
+def _nothing_told(answers: Answers) -> str:
+    """Why there is no text, where the writer has nothing to tell."""
+    if answers.ended_by == "clock":
+        return f"the clock ended it after {answers.asked:,} texts"
+    return f"{answers.asked:,} texts were asked about"

@@ -12,6 +12,7 @@ from leaven.generators.errors import ModelError
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive, torch_threads
 from leaven.generators.text.labels import spoken
+from leaven.generators.text.local_writer import positions
 from leaven.generators.text.quiet import loading, quiet
 from leaven.generators.training import Plan, train
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 BATCH, WRITTEN_AT_ONCE = 8, 64
-LONGEST = 256  # pieces of a text that are learned from
+LONGEST = 256  # pieces of a text, with its end mark, that are learned from
 HELD_OUT, LEAST_TEXTS = 0.1, 50  # share of the texts that tell when to stop; none of fewer texts
 PATIENCE = 3
 
@@ -54,14 +55,14 @@ class Tuned:
             epochs, rate: passes over the texts, and the learning rate.
 
         Raises:
-            ModelError: there is no such model, or it has no mark for the end of a text.
+            ModelError: there is no such model, it has no mark for the end of a text, or a label alone fills it.
         """
         import torch
 
         model, tokenizer = _read(name)
         model.to(device)
         encoded = [
-            (_start(tokenizer, label), _piece_numbers(tokenizer, " " + text)[: LONGEST - 1])
+            _learned(tokenizer, label, text, positions(model))
             for text, label in zip(texts, labels, strict=True)
         ]
         order = np.random.default_rng(derive(seed, "held out")).permutation(len(encoded))
@@ -98,7 +99,13 @@ class Tuned:
                 model, learn, score if held_out else None, plan,
                 budget=budget, progress=progress, name="language_model", resumes=True,
             )  # fmt: skip
-        longest = 8 + int(1.5 * max(len(pieces) for _, pieces in encoded))
+        own_pieces = [len(pieces) - (pieces[-1] == end) for _, pieces in encoded]
+        cut = sum(pieces[-1] != end for _, pieces in encoded)
+        if cut:
+            report.notes.append(
+                f"{cut:,} of {len(encoded):,} texts are too long: learned from without their ends"
+            )
+        longest = 8 + int(1.5 * max(own_pieces))
         return cls(model, tokenizer, longest, device, threads), report
 
     def write(
@@ -121,7 +128,7 @@ class Tuned:
                         attention_mask=torch.ones_like(given),
                         do_sample=False,
                         num_beams=1,
-                        max_new_tokens=self._longest,
+                        max_new_tokens=min(self._longest, positions(self._model) - start.shape[1]),
                         pad_token_id=self._tokenizer.eos_token_id,
                         eos_token_id=self._tokenizer.eos_token_id,
                         logits_processor=LogitsProcessorList(
@@ -136,6 +143,10 @@ class Tuned:
                 for place, text in zip(part, texts, strict=True):
                     made[place] = " ".join(text.split())
         return made
+
+    def to(self, device: str) -> None:
+        """Write on this device from now on."""
+        self._model, self._device = self._model.to(device), device
 
     def save(self, folder: Path) -> None:
         """Write the model and its tokenizer: safetensors and JSON."""
@@ -184,15 +195,27 @@ def _start(tokenizer: Any, label: str) -> list[int]:
     return first + _piece_numbers(tokenizer, f"{spoken(label) or label}:")
 
 
+def _learned(tokenizer: Any, label: str, text: str, most: int) -> tuple[list[int], list[int]]:
+    """The pieces that a text of a label begins with, and its own with the end mark: none where the text is cut, as it
+    does not end there."""
+    start, pieces = _start(tokenizer, label), _piece_numbers(tokenizer, " " + text)
+    room = min(LONGEST, most - len(start))
+    if room < 1:
+        raise ModelError(
+            f"language_model: the label '{label[:40]}' alone has more than the model's {most:,} pieces"
+        )
+    return start, [*pieces, tokenizer.eos_token_id] if len(pieces) < room else pieces[:room]
+
+
 def _batch(rows: Sequence[tuple[list[int], list[int]]], end: int, device: str) -> dict[str, Any]:
     """Pieces, padded at their ends, which nothing looks back at; only those of the texts are to be predicted."""
     import torch
 
-    width = max(len(start) + len(pieces) + 1 for start, pieces in rows)
+    width = max(len(start) + len(pieces) for start, pieces in rows)
     ids = np.full((len(rows), width), end, dtype=np.int64)
     labels, there = np.full_like(ids, -100), np.zeros_like(ids)
     for row, (start, pieces) in enumerate(rows):
-        whole = [*start, *pieces, end]
+        whole = [*start, *pieces]
         ids[row, : len(whole)], there[row, : len(whole)] = whole, 1
         labels[row, len(start) : len(whole)] = whole[len(start) :]
     parts = {"input_ids": ids, "attention_mask": there, "labels": labels}

@@ -9,7 +9,22 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from leaven.generators.contract import Budget
+
 KEY = "sk-secret-of-the-test"
+
+
+class Clock(Budget):
+    """A clock that runs out once the first batch was asked about; its `progress` is that of the fit."""
+
+    def __init__(self) -> None:
+        super().__init__(seconds=1000.0)
+        self.told = 0
+
+    def progress(self, share: float, text: str) -> None:
+        """Hear of what is known from before, and then of the first batch."""
+        self.told += 1
+        self.before = 2000.0 if self.told == 2 else 0.0
 
 
 class Fake:
@@ -17,11 +32,18 @@ class Fake:
 
     Attributes:
         mode: of each request in turn, the last one for ever: ok, busy (429), broken (500), malformed, prose, unknown
-            (404), slow.
+            (404), forbidden (403), slow, body.
+        too_long: a question with this in it is refused (400), whatever the mode.
+        body: the whole of an answer, where the mode is that.
+        usage: tokens that an answer tells, None where it does not.
     """
+
+    too_long = "\0"
+    body = b""
 
     def __init__(self, *modes: str):
         self.modes, self.requests, self.lock = list(modes) or ["ok"], [], threading.Lock()
+        self.usage: Any = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
         self.at_once = self.most_at_once = 0
 
     def mode(self) -> str:
@@ -68,6 +90,12 @@ def serving(fake: Fake) -> Iterator[str]:
                 return self.answer(500, b"oops")
             if mode == "unknown":
                 return self.answer(404, b'{"error": {"message": "no such model"}}')
+            if mode == "forbidden":
+                return self.answer(403, b'{"error": {"message": "not for you"}}')
+            if fake.too_long in asked["messages"][0]["content"]:
+                return self.answer(400, b'{"error": {"message": "context_length_exceeded"}}')
+            if mode == "body":
+                return self.answer(200, fake.body)
             if mode == "malformed":
                 return self.answer(200, b'{"choices": []}')
             if mode == "slow":
@@ -83,7 +111,7 @@ def serving(fake: Fake) -> Iterator[str]:
             content = (
                 "I would rather not." if mode == "prose" else f"Sure:\n```json\n{json.dumps(texts)}\n```"
             )
-            said = {
+            said: dict[str, Any] = {
                 "id": "1",
                 "object": "chat.completion",
                 "created": 1,
@@ -95,8 +123,9 @@ def serving(fake: Fake) -> Iterator[str]:
                         "message": {"role": "assistant", "content": content},
                     }
                 ],
-                "usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150},
             }
+            if fake.usage is not None:
+                said["usage"] = fake.usage
             self.answer(200, json.dumps(said).encode())
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -69,3 +69,22 @@ def test_a_bad_answer_fails_alone(tmp_path: Path) -> None:
             ByEndpoint(Endpoint(endpoint(url)), "en", "de"), SENTENCES, 1, Calls(tmp_path / "calls.sqlite")
         )
     assert [bool(ways) for ways in found.values()].count(False) == 1
+
+
+def test_a_sentence_that_is_refused_fails_alone(tmp_path: Path) -> None:
+    fake = Fake()
+    fake.too_long = "sentence 7 "
+    with serving(fake) as url:
+        there = ByEndpoint(Endpoint(endpoint(url)), "en", "de")
+        found = translate(there, SENTENCES, 1, Calls(tmp_path / "calls.sqlite"))
+    assert [sentence for sentence, ways in found.items() if not ways] == ["sentence 7 of them"]
+    assert "it refused 1 questions" in there.told
+
+
+def test_an_endpoint_that_failed_one_way_is_not_asked_the_other_way(tmp_path: Path) -> None:
+    fake, shared = Fake("unknown"), Calls(tmp_path / "calls.sqlite")
+    with serving(fake) as url:
+        for one in pair("embedded", "en", "de", endpoint=endpoint(url)):
+            with pytest.raises(ModelError, match="404"):
+                translate(one, SENTENCES, 1, shared)
+    assert len(fake.requests) == 1

@@ -12,9 +12,10 @@ from leaven.generators.contract import Budget, Fit
 from leaven.generators.errors import ModelError
 from leaven.generators.rows import Rows, to_arrow
 from leaven.generators.schema import Column, Schema
+from leaven.generators.text import tuned as tuned_module
 from leaven.generators.text.language_model import LanguageModel
 
-from .fake_endpoint import KEY, Fake, serving
+from .fake_endpoint import KEY, Clock, Fake, serving
 from .tiny import causal_model
 
 SCHEMA = Schema(
@@ -90,6 +91,19 @@ def test_a_budget_stops_it_and_what_was_written_is_kept(tmp_path: Path) -> None:
     assert len(fake.requests) == 6
 
 
+def test_the_clock_ends_the_asking_and_a_replay_asks_no_more(tmp_path: Path) -> None:
+    fake = Fake()
+    with serving(fake) as url:
+        asking = {"endpoint": {"url": url, "model": "tiny", "concurrency": 1}, "texts": 20, "neighbours": 0}
+        first = LanguageModel(asking)
+        fit = first.fit(rows(tmp_path), seed=1, budget=(clock := Clock()), progress=clock.progress)
+        assert (fit.stopped_by, fit.steps) == ("budget", 4)
+        again = LanguageModel(asking)
+        again.fit(rows(tmp_path), seed=1, budget=Budget(steps=4))
+    assert len(fake.requests) == 4
+    assert again._written == first._written
+
+
 def test_a_wrong_key_is_told_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEAVEN_API_KEY", "sk-wrong-and-secret")
     with serving(Fake()) as url, pytest.raises(ModelError) as caught:
@@ -145,6 +159,41 @@ def test_the_clock_ends_it_and_a_replay_is_equal(tmp_path: Path) -> None:
     assert fit.stopped_by == "budget"
     again, _ = tuned(tmp_path, Budget(steps=fit.steps), epochs=5_000)
     pd.testing.assert_frame_equal(first.sample(10, seed=4), again.sample(10, seed=4))
+
+
+def test_texts_longer_than_the_model_are_learned_from_without_their_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = FRAME.assign(text=[*[" ".join(SKY * 3)] * 2, *FRAME["text"][2:]])  # 64 positions
+    monkeypatch.setitem(globals(), "FRAME", frame)
+    seen: list[list[int]] = []
+    learned = tuned_module._learned
+
+    def watched(*given: Any) -> Any:
+        seen.append(learned(*given)[1])
+        return learned(*given)
+
+    monkeypatch.setattr(tuned_module, "_learned", watched)
+    generator, fit = tuned(tmp_path, epochs=1)
+    assert [rest[-1] == 0 for rest in seen] == [False] * 2 + [True] * 25  # 0: the end mark
+    assert [len(rest) for rest in seen[:2]] == [62, 62]  # after "sky" and ":"
+    assert "2 of 27 texts are too long: learned from without their ends" in fit.notes
+    assert len(generator.sample(5, seed=1)) == 5
+
+
+def test_a_label_that_fills_the_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "FRAME", FRAME.assign(label=FRAME["label"] + " very" * 80))
+    with pytest.raises(ModelError, match="alone has more than the model's 64 pieces"):
+        tuned(tmp_path, epochs=1)
+
+
+def test_a_loaded_model_moves_to_a_device(tmp_path: Path) -> None:
+    generator, _ = tuned(tmp_path, epochs=1)
+    place = tmp_path / "saved"
+    place.mkdir()
+    generator.save(place)
+    moved = LanguageModel.load(place).to("meta")  # a device that every machine has
+    assert (moved.device, moved._tuned._device, str(moved._tuned._model.device)) == ("meta", "meta", "meta")
 
 
 def test_a_folder_that_is_no_model_is_told_in_one_line(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """What stays as it is comes back as it was; a translation that lost it is none."""
 
+import time
+
 import pytest
 
-from leaven.generators.text.translation.masks import MOST, mask, unmask
+from leaven.generators.text.translation.masks import MOST, mask, trimmed, unmask
 
 TEXTS = [
     "I paid £5.50 for 2 tickets to New York at 3:30 on www.x.com/a?b=1.",
@@ -55,3 +57,37 @@ def test_what_lost_or_found_a_placeholder_is_no_translation(said: str) -> None:
 
 def test_a_placeholder_may_move_and_repeat() -> None:
     assert unmask("<x2> vor <x1>, <x2>", ("5", "6")) == "6 vor 5, 6"
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        ("I lost my card. 😀", ("", "I lost my card.", " 😀")),
+        ("👍🏽 ok ❤️ :)", ("👍🏽 ", "ok", " ❤️ :)")),
+        ("thanks:)", ("", "thanks", ":)")),
+        ("😀", ("😀", "", "")),
+        ("see (a:b), ok?", ("", "see (a:b), ok?", "")),
+        ("", ("", "", "")),
+    ],
+)
+def test_smileys_around_a_sentence_are_cut_off(text: str, parts: tuple[str, str, str]) -> None:
+    assert trimmed(text) == parts
+
+
+def test_smileys_within_a_sentence_are_masked() -> None:
+    assert mask("well 😀 I know :( it").kept == ("😀", ":(")
+
+
+@pytest.mark.parametrize(
+    "text", ["a 1 b 2 c 3 d 4 e 5 f 6 g <x1> h", "".join(f"<x{n}> and " for n in range(10))]
+)
+def test_what_looks_like_a_placeholder_is_not_taken_for_one(text: str) -> None:
+    masked = mask(text)
+    assert (unmask(masked.text, masked.kept) if masked.kept else masked.text) == text
+
+
+@pytest.mark.parametrize("piece", ["x", "1", "a_", "a@", "1 ", "a.", "😀", ":)", "a b "])
+def test_long_texts_take_no_long_time(piece: str) -> None:
+    started = time.monotonic()
+    mask(piece * 20_000 + "a")
+    assert time.monotonic() - started < 2.0

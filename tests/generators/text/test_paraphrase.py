@@ -1,5 +1,6 @@
 """Paraphrases by an endpoint that the test serves: faults of all kinds, the cache, the budget, the key."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from leaven.generators.contract import Fit
-from leaven.generators.errors import ModelError
+from leaven.generators.contract import Budget, Fit
+from leaven.generators.errors import FitError, ModelError
 from leaven.generators.rows import Rows, to_arrow
 from leaven.generators.schema import Column, Schema
-from leaven.generators.text.endpoint import texts_in
+from leaven.generators.text.endpoint import forget_spent, texts_in
 from leaven.generators.text.paraphrase import Paraphrase
 
-from .fake_endpoint import KEY, Fake, serving
+from .fake_endpoint import KEY, Clock, Fake, serving
 
 SCHEMA = Schema(
     columns=(Column(name="text", type="text"), Column(name="label", type="category")), target="label"
@@ -27,10 +28,9 @@ def own_cache_and_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEAVEN_API_KEY", KEY)
 
 
-def rows(tmp_path: Path, count: int = 10) -> Rows:
-    frame = pd.DataFrame(
-        {"text": [f"text number {n}" for n in range(count)], "label": ["a", "b"] * (count // 2)}
-    )
+def rows(tmp_path: Path, count: int = 10, part: int = 0) -> Rows:
+    numbers = range(part * count, (part + 1) * count)
+    frame = pd.DataFrame({"text": [f"text number {n}" for n in numbers], "label": ["a", "b"] * (count // 2)})
     pq.write_table(to_arrow(frame, SCHEMA), tmp_path / "rows.parquet")
     return Rows(tmp_path / "rows.parquet", SCHEMA)
 
@@ -142,6 +142,154 @@ def test_what_was_answered_before_it_failed_is_kept(tmp_path: Path) -> None:
     assert len(fake.requests) - asked == 7
 
 
+def test_a_question_that_is_refused_fails_alone(tmp_path: Path) -> None:
+    fake = Fake()
+    fake.too_long = "text number 3"
+    with serving(fake) as url:
+        generator, fit = fitted(tmp_path, url)
+        assert len(fake.requests) == 10
+        fitted(tmp_path, url)
+    assert len(fake.requests) == 11
+    assert sum(not found for found in generator._made.values()) == 1
+    assert "1 of 10 texts have no paraphrase" in fit.notes
+    assert any("it refused 1 questions" in note and "context_length_exceeded" in note for note in fit.notes)
+
+
+@pytest.mark.parametrize(
+    "mode, told", [("forbidden", "403"), ("unknown", "404"), ("broken", "500"), ("slow", "no answer")]
+)
+def test_the_other_answers_of_a_batch_that_failed_are_kept(tmp_path: Path, mode: str, told: str) -> None:
+    fake = Fake("ok", "ok", "ok", mode, "ok")
+    with serving(fake) as url:
+        with pytest.raises(ModelError, match=told):
+            fitted(tmp_path, url, retries=0, concurrency=4, timeout=1.0 if mode == "slow" else 20.0)
+        answered = len(fake.requests) - 1
+        assert answered >= 3
+        fitted(tmp_path, url)
+    assert len(fake.requests) == 11
+
+
+def _body(choices: Any, **more: Any) -> bytes:
+    return json.dumps({"choices": choices, **more}).encode()
+
+
+GOOD = [{"message": {"content": '["another text"]'}}]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _body([{"text": "a"}]),
+        _body([None]),
+        _body({"0": "a"}),
+        _body([{"message": None}]),
+        _body([{"message": {"content": [{"type": "text", "text": "a"}]}}]),
+        _body([{"message": {"content": "[" * 100_000}}]),
+        b"[" * 100_000,
+        b'{"choices": [',
+        b"null",
+        b'"said"',
+        b"",
+    ],
+)
+def test_an_answer_of_any_form_fails_alone_and_is_counted(tmp_path: Path, body: bytes) -> None:
+    fake = Fake("body", "ok")
+    fake.body = body
+    with serving(fake) as url:
+        _, fit = fitted(tmp_path, url, concurrency=1)
+    assert "1 of 10 texts have no paraphrase" in fit.notes
+    assert any("1 answers held no JSON array of texts" in note for note in fit.notes)
+
+
+@pytest.mark.parametrize("usage", ["12", {"prompt_tokens": "12"}, {"prompt_tokens": None}, [], -1, None])
+def test_tokens_that_are_not_told_are_estimated(tmp_path: Path, usage: Any) -> None:
+    fake = Fake()
+    fake.usage = usage
+    with serving(fake) as url:
+        _, fit = fitted(tmp_path, url, max_tokens=450, concurrency=1)
+    assert 1 < len(fake.requests) < 10
+    asked = sum(-(-len(request["messages"][0]["content"]) // 4) for request in fake.requests)
+    assert f"{asked:,} tokens asked" in fit.notes[0]
+    assert f"did not count those of {len(fake.requests)}: estimated" in fit.notes[0]
+
+
+def test_half_a_character_is_left_out_and_the_batch_is_kept(tmp_path: Path) -> None:
+    fake = Fake("body", "ok")
+    fake.body = _body([{"message": {"content": r'["half \ud83d of it", "whole \ud83d\ude00"]'}}])
+    with serving(fake) as url:
+        generator, _ = fitted(tmp_path, url, concurrency=1)
+        fitted(tmp_path, url)
+    assert len(fake.requests) == 10
+    assert ["half of it", "whole 😀"] in generator._made.values()
+
+
+@pytest.mark.parametrize("key", ["sk-schlüssel", "sk-two\nlines"])
+def test_a_key_that_cannot_be_sent_is_told_and_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("LEAVEN_API_KEY", key)
+    with pytest.raises(ModelError, match="holds characters that no key can hold") as caught:
+        fitted(tmp_path, "http://127.0.0.1:9/v1")
+    assert key not in str(caught.value)
+
+
+def test_a_client_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: Any) -> None:
+        raise RuntimeError(f"no way, {KEY}")
+
+    monkeypatch.setattr("openai.OpenAI", broken)
+    with pytest.raises(ModelError, match=r"cannot be asked \(no way, \*\*\*\)"):
+        fitted(tmp_path, "http://127.0.0.1:9/v1")
+
+
+def test_all_fits_of_a_process_share_a_budget(tmp_path: Path) -> None:
+    fake = Fake()
+    with serving(fake) as url:
+        generator = Paraphrase(
+            {"endpoint": {"url": url, "model": "tiny", "max_tokens": 750, "concurrency": 1}}
+        )
+        for part in range(2):
+            generator.fit(rows(tmp_path, 4, part), seed=1)
+        assert len(fake.requests) == 5  # and not 8
+        with pytest.raises(FitError, match="shared with other fits, together 5 requests, 500 tokens"):
+            generator.fit(rows(tmp_path, 4, 2), seed=1)
+        assert len(fake.requests) == 5
+        forget_spent()
+        generator.fit(rows(tmp_path, 4, 2), seed=1)
+    assert len(fake.requests) == 9
+
+
+def test_the_clock_ends_it_and_a_replay_is_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake()
+    with serving(fake) as url:
+        asked = {"endpoint": {"url": url, "model": "tiny", "concurrency": 1}}
+        Paraphrase(asked).fit(rows(tmp_path, 2, 5), seed=1)  # the last of them are known from before
+        first = Paraphrase(asked)
+        fit = first.fit(rows(tmp_path, 12), seed=1, budget=(clock := Clock()), progress=clock.progress)
+        assert len(fake.requests) == 2 + 4
+        assert (fit.stopped_by, fit.steps) == ("budget", 4)
+        assert "the budget ended it before all texts were asked about" in fit.notes
+        for cache in ("cache", "empty"):
+            monkeypatch.setenv("LEAVEN_CACHE", str(tmp_path / cache))
+            again = Paraphrase(asked)
+            replay = again.fit(rows(tmp_path, 12), seed=1, budget=Budget(steps=4))
+            assert (replay.stopped_by, replay.steps) == ("budget", 4)
+            assert again._made == first._made
+    assert len(fake.requests) == 6 + 4
+
+
+def test_a_budget_of_tokens_is_not_the_clock(tmp_path: Path) -> None:
+    with serving(Fake()) as url:
+        _, fit = fitted(tmp_path, url, max_tokens=450, concurrency=1)
+    assert (fit.stopped_by, fit.steps) == ("done", 0)
+
+
+def test_a_clock_that_ends_it_at_once_says_so(tmp_path: Path) -> None:
+    generator = Paraphrase({"endpoint": {"url": "http://127.0.0.1:9/v1", "model": "tiny"}})
+    with pytest.raises(FitError, match=r"no paraphrase was made \(the clock ended it after 0 texts"):
+        generator.fit(rows(tmp_path), seed=1, budget=Budget(seconds=0.0))
+
+
 @pytest.mark.parametrize(
     "answer, texts",
     [
@@ -150,6 +298,10 @@ def test_what_was_answered_before_it_failed_is_kept(tmp_path: Path) -> None:
         ("[not json]", []),
         ("nothing", []),
         ('{"a": 1}', []),
+        ("] no [", []),
+        ("[" * 100_000, []),
+        ("[" * 100_000 + "]", []),
+        (r'["\ud83d", "a\ud83d"]', ["a"]),
     ],
 )
 def test_texts_in_an_answer(answer: str, texts: list[str]) -> None:
@@ -162,6 +314,12 @@ def test_texts_in_an_answer(answer: str, texts: list[str]) -> None:
         {},
         {"endpoint": {"url": "ftp://x", "model": "m"}},
         {"endpoint": {"url": "http://k:v@x/v1", "model": "m"}},
+        {"endpoint": {"url": "http://localhost:80a0/v1", "model": "m"}},
+        {"endpoint": {"url": "http://localhost:99999/v1", "model": "m"}},
+        {"endpoint": {"url": "http://:80/v1", "model": "m"}},
+        {"endpoint": {"url": "http://x/v1", "model": "m", "max_cost": 1.0}},
+        {"endpoint": {"url": "http://x/v1", "model": "m", "max_cost": 1.0, "price": [0, 0]}},
+        {"endpoint": {"url": "http://x/v1", "model": "m", "price": [-1, 0]}},
     ],
 )
 def test_parameters_that_make_no_sense(parameters: dict[str, Any]) -> None:

@@ -164,7 +164,10 @@ def test_pivots_that_are_not_there_are_told() -> None:
     "name, pivot, told",
     [
         ("embedded", "tlh", "there are: fr"),
-        ("/nowhere/{source}-{target}", "fr", "has no config.json"),
+        ("/nowhere/{source}-{target}", "fr", "there is no folder /nowhere/en-fr"),
+        ("a/b/{source}-{target}", "fr", "there is no folder a/b/en-fr"),
+        ("m/{source}-{target", "fr", "must hold"),
+        ("m/{source}-{target}-{}", "fr", "must hold"),
         ("m", "fr", "must hold"),
     ],
 )

@@ -108,3 +108,29 @@ def test_repetition_is_counted(text: str, most: int) -> None:
 )
 def test_what_is_no_translation(sentence: str, said: str, fault: str) -> None:
     assert faulty(sentence, said) == fault
+
+
+@pytest.mark.parametrize(
+    "sentence, said, fault",
+    [
+        ("我昨天在银行开了一个新账户,但是他们没有给我寄来银行卡,我应该怎么办才好呢?",
+         "Yesterday I opened a new account at the bank, but they did not send me a bank card. What should I do?",
+         ""),
+        ("Yes.", "是的" * 50, "length"),
+        ("She said that it was all right and that we could go on as we had planned it.", "是的" * 12, "repetition"),
+    ],
+)  # fmt: skip
+def test_signs_count_as_words(sentence: str, said: str, fault: str) -> None:
+    assert faulty(sentence, said) == fault
+
+
+def test_repeated_signs_are_counted() -> None:
+    assert repeats("是的" * 50) == 50
+
+
+def test_what_has_no_letter_is_not_translated(calls: Calls) -> None:
+    translator = Reversing()
+    found = translate(translator, ["😀", ":)", "...", "12:30", "we know 😀"], 2, calls)
+    assert translator.asked == ["we know"]
+    assert found["😀"] == ["😀"] and found[":)"] == [":)"] and found["..."] == ["..."]
+    assert found["we know 😀"] == ["ew wonk 😀", "ew wonk ! 😀"]

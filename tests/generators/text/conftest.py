@@ -1,0 +1,11 @@
+"""What tests of texts share."""
+
+import pytest
+
+from leaven.generators.text.endpoint import forget_spent
+
+
+@pytest.fixture(autouse=True)
+def own_budgets() -> None:
+    """No test spends what another one may."""
+    forget_spent()
