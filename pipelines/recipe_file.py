@@ -1,5 +1,6 @@
 """Recipe on disk -> `Recipe`. Everything that can be wrong in one becomes one line that says where and what."""
 
+import glob
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Recipe
     except ValidationError as error:
         raise InputError(explain(error, raw, Recipe, where)) from None
     folder = path.resolve().parent
+    recipe = _with_folders(recipe, folder)
     _candidates(recipe, where)
     _gates(recipe, where)
     _sources(recipe, folder, where)
@@ -213,6 +215,34 @@ def _candidates(recipe: Recipe, where: "_Places") -> None:
             raise InputError(f"{where((*here, 'generator'))}: {dotted(here)}: {error}") from None
         except ValidationError as error:
             raise InputError(explain(error, candidate.parameters, model, where, here)) from None
+
+
+def _with_folders(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with the models that its candidates name as folders counted from the recipe's folder; other names,
+    such as those of a hub, stay as they are."""
+    if recipe.candidates == "auto":
+        return recipe
+    counted = []
+    for candidate in recipe.candidates:
+        named = {field: candidate.parameters.get(field) for field in ("translator", "model")}
+        found = {
+            field: str(folder / name)
+            for field, name in named.items()
+            if isinstance(name, str) and _folder_there(name, folder)
+        }
+        counted.append(candidate.model_copy(update=found))
+    return recipe.model_copy(update={"candidates": counted})
+
+
+def _folder_there(name: str, folder: Path) -> bool:
+    """Whether a name means a folder here; `{source}` and `{target}` in it stand for any language."""
+    if name in ("", "embedded", "marian", "apertium") or name.startswith(("/", "~")) or "://" in name:
+        return False
+    pattern = re.sub(r"\{(?:source|target)\}", "*", glob.escape(name))
+    try:
+        return (folder / name).is_dir() or any(found.is_dir() for found in folder.glob(pattern))
+    except (OSError, ValueError, LookupError):  # no pattern of paths
+        return False
 
 
 def _gates(recipe: Recipe, where: "_Places") -> None:

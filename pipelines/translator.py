@@ -3,7 +3,6 @@
 The folder is what a recipe names as `translator`, packed (see `packed.py`), and complete without a download.
 """
 
-import gzip
 import json
 import os
 import shutil
@@ -15,10 +14,11 @@ from typing import Any
 
 from leaven.generators.contract import Budget, Progress, silent
 from leaven.generators.errors import InputError
+from leaven.generators.text.calls import key
 from leaven.generators.text.plain import plain
 from leaven.generators.text.translation.marian import Marian
 from leaven.generators.text.translation.packed import pack, unpacked
-from leaven.generators.text.translation.pairs import Pair, read_pairs
+from leaven.generators.text.translation.pairs import Pair, read_lines, read_pairs
 from leaven.generators.text.translation.student import Size, fit
 
 CARD, FACTS = "README.md", "card.json"
@@ -69,8 +69,11 @@ def train_translator(
     found = read_pairs(pairs, reverse)
     sets = _sets(evaluate, reverse) if evaluate else {}
     size = size or Size()
-    budget = Budget(seconds, checkpoint=out.with_name(f".{out.name}.state"))
-    budget.checkpoint.parent.mkdir(parents=True, exist_ok=True)  # type: ignore[union-attr]
+    # Named by all that its weights and vocabulary hang on: another training begins anew.
+    asked = key(found.digest, reverse, vars(size), seed, source, target, epochs).hex()[:12]
+    state = out.with_name(f".{out.name}.{asked}.state")
+    state.parent.mkdir(parents=True, exist_ok=True)
+    budget = Budget(seconds, checkpoint=state)
     student = fit(
         found, seed=seed, size=size, epochs=epochs, budget=budget, device=device, threads=threads,
         progress=lambda share, text: progress(0.9 * share, text),
@@ -109,8 +112,7 @@ def train_translator(
         packed.rename(out)
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    for kept in (budget.checkpoint, out.with_name(f".{out.name}.state.spm")):
-        assert kept is not None
+    for kept in (state, state.with_name(f"{state.name}.spm")):
         shutil.rmtree(kept, ignore_errors=True) if kept.is_dir() else kept.unlink(missing_ok=True)
     return facts
 
@@ -147,11 +149,7 @@ def measure(
 
 def _sets(path: Path, reverse: bool) -> dict[str, list[Pair]]:
     """Sets of pairs by name."""
-    try:
-        raw = path.read_bytes()
-        lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8").splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+    _, lines = read_lines(path)
     found: dict[str, list[Pair]] = {}
     for number, line in enumerate(lines, 1):
         fields = line.split("\t")

@@ -5,8 +5,10 @@ of its sentences, by its own seed. So more texts cost nothing more until the way
 all, and the size of a batch changes nothing.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +22,11 @@ from leaven.generators.text.calls import Calls
 from leaven.generators.text.endpoint import EndpointParameters
 from leaven.generators.text.plain import plain
 from leaven.generators.text.translation import translators
+from leaven.generators.text.translation.contract import Translator
 from leaven.generators.text.translation.texts import Report, split, translate
 
 WAYS = "ways.json"
+LEAST, MOST = 8, 512  # sentences between two looks at the clock
 
 
 class BackTranslationParameters(Parameters):
@@ -55,26 +59,36 @@ class BackTranslation(TextGenerator):
     def __init__(self, parameters: Any = None, constraints: Any = ()):
         super().__init__(parameters, constraints)
         self._ways: dict[str, list[str]] = {}  # by sentence
-        self._through: dict[str, str] = {}
+        self._pivots: dict[str, list[str]] = {}  # by sentence, of each of its ways
 
     def _learn(self, *, seed: int, budget: Budget, progress: Progress) -> Fit:
-        """Translate every train text there and back, so that sampling only chooses."""
+        """Translate every train text there and back, so that sampling only chooses.
+
+        Where the clock ends it, the sentences that were not reached stay as they are. They are taken in the order of
+        their digests, so that no class and no length comes last.
+        """
         sentences = list(dict.fromkeys(s for text in self.texts for s in self._sentences(text)))
+        sentences.sort(key=lambda sentence: hashlib.sha256(sentence.encode()).digest())
+        part = sentences if budget.steps is None else sentences[: budget.steps]
         there, back = self._translators()
-        calls, report, count = Calls(), Report(), self.parameters.alternatives
-        pivots = translate(
-            there, sentences, count, calls, report,
-            lambda share: progress(0.5 * share, f"{self.name}: {there.source} to {there.target}"),
-        )  # fmt: skip
-        returned = translate(
-            back, [pivot for found in pivots.values() for pivot in found], count, calls, report,
-            lambda share: progress(0.5 + 0.5 * share, f"{self.name}: {back.source} to {back.target}"),
-        )  # fmt: skip
-        for sentence, found in pivots.items():
-            self._ways[sentence] = _ranked(sentence, [returned[pivot] for pivot in found])
-        self._through = {sentence: found[0] for sentence, found in pivots.items() if found}
+        both, report = _Both(there, back, self.parameters.alternatives), Report()
+        done, size = 0, 0
+
+        def tell(share: float, name: str) -> None:
+            progress(min(1.0, (done + share * size) / len(part)), f"{self.name}: {name}")
+
+        while done < len(part) and not (done and budget.spent(done)):
+            size = _next(size, done, len(part), budget)
+            for sentence, ways in both.ways(part[done : done + size], report, tell).items():
+                self._ways[sentence], self._pivots[sentence] = list(ways), list(ways.values())
+            done = min(len(part), done + size)
+        self._ways, self._pivots = _in_order(self._ways), _in_order(self._pivots)
         progress(1.0, f"{self.name}: {report.kept:,} of {report.asked:,} translations were known from before")
-        return Fit(notes=[*self._notes(report), *([back.told] if back.told else [])])
+        notes = [*self._notes(report), *([back.told] if back.told else [])]
+        if done == len(sentences):
+            return Fit(notes=notes)
+        told = f"time was left for {done:,} of {len(sentences):,} sentences; the others stay as they are"
+        return Fit(steps=done, stopped_by="budget", notes=[*notes, told])
 
     def _translators(self) -> Any:
         asked = self.parameters
@@ -98,38 +112,92 @@ class BackTranslation(TextGenerator):
         return split(plain(text), self.parameters.language)
 
     def _save(self, directory: Path) -> None:
-        kept = {"ways": self._ways, "through": self._through}
+        kept = {"ways": self._ways, "pivots": self._pivots}
         (directory / WAYS).write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
 
     def _load(self, directory: Path) -> None:
         kept = json.loads((directory / WAYS).read_text(encoding="utf-8"))
-        self._ways, self._through = kept["ways"], kept["through"]
+        self._ways, self._pivots = kept["ways"], kept.get("pivots", {})  # older ones did not keep them
 
     def _make(self, asked: Sequence[Ask]) -> list[str]:
         return [self._one(ask) for ask in asked]
 
-    def through(self, text: str) -> str | None:
-        """The likeliest translation of a train text, by which it came back."""
-        found = [self._through.get(sentence) for sentence in self._sentences(text)]
-        return " ".join(one for one in found if one) or None
+    def through(self, text: str, made: str) -> str | None:
+        """The translations by which `made` came of the train text `text`; None where that cannot be told."""
+        reached = {0: ""}  # where in `made` the ways so far can end -> their translations
+        for sentence in self._sentences(text):
+            ways = self._ways.get(sentence) or [sentence]
+            pivots = self._pivots.get(sentence) or [""] * len(ways)
+            reached = {
+                start + len(way) + 1: f"{before} {pivot}".strip()
+                for start, before in reached.items()
+                for way, pivot in zip(ways, pivots, strict=True)
+                if made.startswith(f"{way} ", start) or made[start:] == way
+            }
+        return reached.get(len(made) + 1) or None
 
     def _one(self, ask: Ask) -> str:
-        """The train text by one of its ways; the earlier ones come first over the replicates."""
+        """The train text by one of its ways; the earlier ones come first over the replicates. A sentence that has no
+        other way stays as it is."""
         sentences = self._sentences(self.texts[ask.source])
-        ways = [self._ways.get(sentence, []) for sentence in sentences]
-        if not all(ways):
+        if not any(self._ways.get(sentence) for sentence in sentences):
             return ""
+        ways = [self._ways.get(sentence) or [sentence] for sentence in sentences]
         rng = np.random.default_rng(derive(ask.seed, "ways"))
         if len(ways) == 1:
             return ways[0][ask.replicate % len(ways[0])]
         return " ".join(found[int(rng.integers(len(found)))] for found in ways)
 
 
-def _ranked(sentence: str, found: Sequence[Sequence[str]]) -> list[str]:
-    """The ways of a sentence, each once, those by likely translations first, those that end where they began last."""
-    ways: dict[str, int] = {}
-    for there, returned in enumerate(found):
+class _Both:
+    """A pair of translators, with what the one back has said so far."""
+
+    def __init__(self, there: Translator, back: Translator, count: int):
+        self.there, self.back, self.count = there, back, count
+        self._calls = Calls()
+        self._returned: dict[str, list[str]] = {}
+
+    def ways(
+        self, sentences: Sequence[str], report: Report, progress: Callable[[float, str], None]
+    ) -> dict[str, dict[str, str]]:
+        """For each sentence its ways, the likeliest first, with the translation that each came by."""
+        there, back = self.there, self.back
+        pivots = translate(
+            there, sentences, self.count, self._calls, report,
+            lambda share: progress(0.5 * share, f"{there.source} to {there.target}"),
+        )  # fmt: skip
+        new = [pivot for found in pivots.values() for pivot in found if pivot not in self._returned]
+        self._returned |= translate(
+            back, new, self.count, self._calls, report,
+            lambda share: progress(0.5 + 0.5 * share, f"{back.source} to {back.target}"),
+        )  # fmt: skip
+        return {
+            sentence: _ranked(sentence, {pivot: self._returned[pivot] for pivot in found})
+            for sentence, found in pivots.items()
+        }
+
+
+def _in_order(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    """By sentence, in an order that does not hang on the clock."""
+    return {sentence: found[sentence] for sentence in sorted(found, key=lambda text: (len(text), text))}
+
+
+def _next(size: int, done: int, total: int, budget: Budget) -> int:
+    """How many sentences are translated before the next look at the clock: twice as many as before, but no more than
+    there is time for. All of them, where no clock ends the fit."""
+    if budget.steps is not None or budget.seconds is None or math.isinf(budget.seconds):
+        return total
+    in_time = done * (budget.seconds - budget.elapsed) / max(budget.elapsed, 1e-3)
+    return int(max(LEAST, min(MOST, 2 * size, in_time)))
+
+
+def _ranked(sentence: str, found: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The ways of a sentence, each once and with its translation, those by likely ones first, without those that end
+    where they began."""
+    ways: dict[str, tuple[int, str]] = {}
+    for there, (pivot, returned) in enumerate(found.items()):
         for back, text in enumerate(returned):
-            ways[text] = min(ways.get(text, 99), there + back)
+            if there + back < ways.get(text, (99, ""))[0]:
+                ways[text] = (there + back, pivot)
     new = [text for text in ways if text.casefold().strip(".!? ") != sentence.casefold().strip(".!? ")]
-    return sorted(new, key=lambda text: ways[text])
+    return {text: ways[text][1] for text in sorted(new, key=lambda text: ways[text][0])}

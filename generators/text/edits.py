@@ -48,9 +48,11 @@ class Edits(TextGenerator):
 
 
 def edited(text: str, seed: int, method: Method = "eda", share: float = SHARE) -> str:
-    """A text with small edits, never empty."""
+    """A text with small edits; one without words as it is."""
     rng = np.random.default_rng(seed)
     words = text.split()
+    if not words:
+        return text
     return " ".join(_aeda(words, rng) if method == "aeda" else _eda(words, rng, share))
 
 

@@ -21,20 +21,33 @@ from leaven.generators.text.translation.student import WORDS_FILE
 LONGEST = 256  # pieces of a translation
 # Pieces of a batch. On a processor larger ones leave its cache: with 4,096 it took 1.7 times as long.
 PIECES = {"cpu": 512, "cuda": 8_192}
+PACKED = "model.int8.safetensors"
+WHOLE = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
 NEEDED = ("config.json", "source.spm", "target.spm", "vocab.json")
 _OUTSIDE = ("</s>", "<pad>")
-_DIGESTED = (*NEEDED, "model.safetensors", "model.int8.safetensors", "pytorch_model.bin", WORDS_FILE)
+_MARKS = ("</s>", "<unk>", "<pad>")
+_DIGESTED = (*NEEDED, "model.safetensors", PACKED, "pytorch_model.bin", WORDS_FILE)
 
 
 class Vocabulary:
     """The pieces of a Marian model: text to pieces and back."""
 
     def __init__(self, folder: Path, prefix: str | None = None):
-        import sentencepiece as spm
+        """Read it.
 
-        self._source = spm.SentencePieceProcessor(model_file=str(folder / "source.spm"))
-        self._target = spm.SentencePieceProcessor(model_file=str(folder / "target.spm"))
-        self.numbers: dict[str, int] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        Raises:
+            ModelError: a file cannot be read, or holds something else.
+        """
+        self._source, self._target = (
+            _sentence_pieces(folder / f"{side}.spm") for side in ("source", "target")
+        )
+        self.numbers: dict[str, int] = _json(folder / "vocab.json")
+        missing = [mark for mark in _MARKS if not isinstance(self.numbers.get(mark), int)]
+        if missing or not all(isinstance(number, int) for number in self.numbers.values()):
+            raise ModelError(
+                f"translator: {folder / 'vocab.json'} has no number for {missing[0] if missing else 'some pieces'}; "
+                f"expected one for each piece and for {', '.join(_MARKS)}"
+            )
         self._prefix = [prefix] if prefix else []
 
     def pieces(self, text: str) -> list[str]:
@@ -123,7 +136,7 @@ def converted(folder: Path, digest: str, compute: str) -> Path:
             TransformersConverter(str(folder)).convert(str(making), quantization=compute, force=True)
         if not kept.exists():
             making.rename(kept)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # of transformers, torch, safetensors, pickle: whatever a broken file leads to
         raise ModelError(f"{folder}: cannot be converted for CTranslate2: {_line(error)}") from None
     finally:
         shutil.rmtree(making, ignore_errors=True)
@@ -136,12 +149,9 @@ def found(name: str) -> Path:
     Raises:
         ModelError: no such folder, and it cannot be fetched.
     """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = local(name)
+    if folder is not None:
         return folder
-    if folder.exists() or name.startswith(("/", ".", "~")) or name.count("/") != 1:
-        raise ModelError(f"translator: there is no folder {name}; expected a folder with a Marian model, or a name "
-                         "such as Helsinki-NLP/opus-mt-en-fr")  # fmt: skip
     from huggingface_hub import snapshot_download
 
     try:
@@ -152,10 +162,34 @@ def found(name: str) -> Path:
         ) from None
 
 
+def local(name: str) -> Path | None:
+    """The folder that a model's name means; None where it is the name of one on the model hub.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return folder
+        lost = folder.exists()
+    except (OSError, RuntimeError, ValueError):  # such as a name that is too long
+        lost = True
+    if lost or name.startswith(("/", ".", "~")) or name.count("/") != 1:
+        raise ModelError(f"translator: there is no folder {name}; expected a folder with a Marian model, or a name "
+                         "such as Helsinki-NLP/opus-mt-en-fr")  # fmt: skip
+    return None
+
+
 def known_words(folder: Path) -> frozenset[str] | None:
     """The words that a model has learned, where that is written beside it."""
     words = folder / WORDS_FILE
-    return frozenset(words.read_text(encoding="utf-8").split()) if words.exists() else None
+    try:
+        return frozenset(words.read_text(encoding="utf-8").split()) if words.exists() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"translator: {words} cannot be read: {_line(error)}; expected words in UTF-8"
+        ) from None
 
 
 def folder_digest(folder: Path) -> str:
@@ -174,18 +208,62 @@ def checked(folder: Path) -> Path:
     """The folder, if a Marian model is in it.
 
     Raises:
-        ModelError: a file is missing, or the model is another one.
+        ModelError: a file is missing or cannot be read, or the model is another one.
     """
     for name in NEEDED:
         if not (folder / name).is_file():
             raise ModelError(f"translator: {folder} has no {name}; expected a folder with a Marian model")
-    try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError) as error:
-        raise ModelError(f"translator: {folder / 'config.json'} cannot be read: {_line(error)}") from None
+    kind = _json(folder / "config.json").get("model_type")
     if kind != "marian":
         raise ModelError(f"translator: {folder} holds a model of the type '{kind}'; expected marian")
+    _weights(folder)
+    Vocabulary(folder)
+    known_words(folder)
     return folder
+
+
+def _weights(folder: Path) -> None:
+    """See that there are weights, and that safetensors are whole and a translator's: what is missing of them would be
+    random."""
+    from safetensors import SafetensorError, safe_open
+
+    there = [folder / name for name in (*WHOLE, PACKED) if (folder / name).is_file()]
+    if not there:
+        known = ", ".join((*WHOLE, PACKED))
+        raise ModelError(f"translator: {folder} has no weights; expected one of {known}")
+    if there[0].suffix != ".safetensors":
+        return
+    try:
+        with safe_open(there[0], framework="numpy") as file:
+            names = tuple(file.keys())
+    except (OSError, SafetensorError) as error:
+        told = f"{_line(error)}; expected safetensors"
+        raise ModelError(f"translator: {there[0]} cannot be read: {told}") from None
+    for part in ("model.encoder.layers.0.", "model.decoder.layers.0."):
+        if not any(name.startswith(part) for name in names):
+            raise ModelError(f"translator: {there[0]} has no weights {part}*; expected a Marian model's")
+
+
+def _sentence_pieces(file: Path) -> Any:
+    """A model of SentencePiece."""
+    import sentencepiece as spm
+
+    try:
+        return spm.SentencePieceProcessor(model_file=str(file))
+    except (OSError, RuntimeError, ValueError) as error:
+        told = f"{_line(error)}; expected a model of SentencePiece"
+        raise ModelError(f"translator: {file} cannot be read: {told}") from None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """A file's object of JSON."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"translator: {file} cannot be read: {_line(error)}; expected JSON") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"translator: {file} holds a {type(found).__name__}; expected an object of JSON")
+    return found
 
 
 def _line(error: BaseException) -> str:

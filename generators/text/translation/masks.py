@@ -1,11 +1,13 @@
-"""What must come through a translation unchanged: names, numbers, addresses, code and words that a model never saw.
+"""What must come through a translation unchanged: names, numbers, addresses, code, smileys and words that a model never
+saw.
 
 Each is replaced by a placeholder that the embedded models have learned to copy, and put back afterwards. A translation
-that lost one, or has one twice, is no translation.
+that lost one, or has one that was never there, is no translation; one may come several times.
 """
 
+import bisect
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from leaven.generators.text.plain import WORD
@@ -13,17 +15,24 @@ from leaven.generators.text.plain import WORD
 MOST = 6  # placeholders in one text
 PLACEHOLDERS = tuple(f"<x{number}>" for number in range(1, MOST + 1))
 _MARK = re.compile(r"<x(\d)>")
+# Pictures and what joins them: arrows to dingbats, emoji, variation selectors, flags.
+_EMOJI = r"[\u00a9\u00ae\u2190-\u2bff\u3030\u303d\ufe0e\ufe0f\u200d\u20e3\U0001f000-\U0001faff\U000e0020-\U000e007f]++"
+_EMOTICON = r"(?:[:;=][-'^]?[()\[\]DPpOo|/\\*3]++|<3++|\^_?\^)"
+_HEAD = re.compile(rf"(?:(?:{_EMOJI}|{_EMOTICON}(?!\S))\s*)*+")
+_SMILEY = re.compile(rf"{_EMOJI}|{_EMOTICON}")
+# Quantifiers are bounded or possessive: what matches nothing must not cost the square of its length.
 _FIXED = re.compile(
     r"<x\d>"
     r"|(?:https?://|www\.)[^\s<>\"]*[^\s<>\".,;:!?)]"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    r"|[\w.+-]{1,64}+@[\w-]++(?:\.[\w-]++)++"
+    rf"|{_EMOJI}|(?<!\S){_EMOTICON}(?!\S)"
     r"|`[^`\n]+`|\{\{?[^{}\n]*\}?\}|</?[A-Za-z][^<>\n]*>|%[sd]\b|\$\{\w+\}|\$[A-Za-z_]\w*"
     r"|[@#]\w+"
-    r"|\+?\(?\d[\d ()-]{5,}\d(?!\w)"
-    r"|[$£€¥]?\d(?:[\d.,:/-]*\d)?(?:\s?[%€£$°])?(?!\w)"
-    r"|\w*\d\w*|\w+_\w+"
+    r"|\+?\(?\d[\d ()-]{5,40}\d(?!\w)"
+    r"|(?:[$£€¥]|(?<!\d))\d(?:[\d.,:/-]*\d)?(?:\s?[%€£$°])?(?!\w)"
+    r"|(?<!\w)[^\W\d]*+\d\w*+|(?<!\w)(?=\w+?_\w)\w++"
 )
-_SENTENCE_END = re.compile(r"[.!?:;\"(-]\s*$")
+_BEFORE_SENTENCE = '.!?:;"(-'
 
 
 class Masked(NamedTuple):
@@ -40,36 +49,58 @@ def mask(text: str, known: Collection[str] | None = None) -> Masked:
         text: in plain form.
         known: words, in small letters, that a model has learned; others are replaced too. None: all are known.
     """
-    found: dict[str, str] = {}
     spans = [match.span() for match in _FIXED.finditer(text)]
+    ends = [end for _, end in spans]
     names: list[tuple[int, int]] = []
     for match in WORD.finditer(text):
-        inside = any(start < match.end() and match.start() < end for start, end in spans)
+        next_one = bisect.bisect_left(ends, match.start() + 1)
+        inside = next_one < len(spans) and spans[next_one][0] < match.end()
         if inside or not _stays(match, text, known):
             continue
         start, end = match.span()
         if names and match[0][0].isupper() and text[names[-1][1] : start] == " ":
             start = names.pop()[0]  # New York is one name
         names.append((start, end))
-    pieces, place = [], 0
+    apart: list[tuple[int, int]] = []
     for start, end in sorted(spans + names):
-        if start < place:
-            continue
-        value = text[start:end]
-        if value not in found.values():
-            if len(found) == MOST:
-                continue
-            found[PLACEHOLDERS[len(found)]] = value
-        mark = next(mark for mark, kept in found.items() if kept == value)
-        pieces += [text[place:start], mark]
-        place = end
-    return Masked("".join([*pieces, text[place:]]), tuple(found.values()))
+        if not apart or start >= apart[-1][1]:
+            apart.append((start, end))
+    kept = _kept([text[start:end] for start, end in apart])
+    pieces, place = [], 0
+    for start, end in apart:
+        if text[start:end] in kept:
+            pieces += [text[place:start], PLACEHOLDERS[kept.index(text[start:end])]]
+            place = end
+    return Masked("".join([*pieces, text[place:]]), kept)
+
+
+def _kept(values: Sequence[str]) -> tuple[str, ...]:
+    """The values that get a placeholder, in their order: each that looks like one, since it would be taken for one, and
+    the first of the others. None where too many look like one, so that all stay as they stand."""
+    different = list(dict.fromkeys(values))
+    alike = [value for value in different if _MARK.fullmatch(value)]
+    if len(alike) > MOST:
+        return ()
+    others = [value for value in different if value not in alike][: MOST - len(alike)]
+    return tuple(value for value in different if value in alike or value in others)
+
+
+def trimmed(text: str) -> tuple[str, str, str]:
+    """What stands before a sentence of smileys, the sentence, and what stands behind it of them."""
+    start = _HEAD.match(text).end()  # type: ignore[union-attr]
+    end = len(text)
+    for match in reversed(list(_SMILEY.finditer(text, start))):
+        if text[match.end() : end].strip():
+            break
+        end = match.start()
+    end = max(start, start + len(text[start:end].rstrip()))
+    return text[:start], text[start:end], text[end:]
 
 
 def _stays(match: re.Match[str], text: str, known: Collection[str] | None) -> bool:
     """Whether a word is a name, or unknown."""
-    word, before = match[0], text[: match.start()]
-    first = not before.strip() or _SENTENCE_END.search(before)
+    word, before = match[0], text[: match.start()].rstrip()
+    first = not before or before[-1] in _BEFORE_SENTENCE
     if word[0].isupper() and not first and len(word) > 1:
         return True
     return known is not None and not (word.lower() in known or _parts_known(word.lower(), known))

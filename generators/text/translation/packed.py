@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from leaven.generators.caches import cache_folder
-from leaven.generators.text.translation.marian import folder_digest
+from leaven.generators.errors import ModelError
+from leaven.generators.text.translation.marian import PACKED, WHOLE, checked, folder_digest
 
-PACKED = "model.int8.safetensors"
 _SCALE = ".scale"
 
 
@@ -34,8 +34,23 @@ def pack(folder: Path, out: Path) -> None:
             shutil.copyfile(file, out / file.name)
 
 
+def usable(folder: Path) -> Path:
+    """The folder of a model as the engines read it: unpacked, where it is packed.
+
+    Raises:
+        ModelError: there is no Marian model in it.
+    """
+    checked(folder)
+    return folder if any((folder / name).is_file() for name in WHOLE) else unpacked(folder)
+
+
 def unpacked(packed: Path) -> Path:
-    """The model of a packed folder as transformers keep it: made once, and kept in the user's cache folder."""
+    """The model of a packed folder as transformers keep it: made once, and kept in the user's cache folder.
+
+    Raises:
+        ModelError: it cannot be read, or not be kept.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file, save_file
 
     digest = folder_digest(packed)
@@ -43,8 +58,8 @@ def unpacked(packed: Path) -> Path:
     if kept.is_dir():
         return kept
     making = kept.with_name(f"{kept.name}.{os.getpid()}")
-    making.mkdir(parents=True, exist_ok=True)
     try:
+        making.mkdir(parents=True, exist_ok=True)
         values = load_file(packed / PACKED)
         plain = {
             name: value.astype(np.float32) * values[name + _SCALE][:, None]
@@ -59,6 +74,11 @@ def unpacked(packed: Path) -> Path:
                 shutil.copyfile(file, making / file.name)
         if not kept.is_dir():
             making.rename(kept)
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"translator: {packed / PACKED} cannot be unpacked: {told}; expected packed weights"
+        ) from None
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return kept

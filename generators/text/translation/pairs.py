@@ -9,6 +9,7 @@ and some are joined to one of two sentences.
 import gzip
 import hashlib
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,14 +53,7 @@ def read_pairs(path: Path, reverse: bool = False) -> Pairs:
     Raises:
         InputError: not there, or a line without a tab.
     """
-    try:
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
-        lines = raw.decode("utf-8").splitlines()
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path.name}: byte {error.start} is not UTF-8; expected text") from None
+    raw, lines = read_lines(path)
     found: dict[Pair, None] = {}
     for number, line in enumerate(lines, 1):
         fields = line.split("\t")
@@ -78,6 +72,23 @@ def read_pairs(path: Path, reverse: bool = False) -> Pairs:
     if len(found) < 10:
         raise InputError(f"{path.name}: has {len(found)} usable pairs; expected at least 10")
     return divide(list(found), hashlib.sha256(raw).hexdigest())
+
+
+def read_lines(path: Path) -> tuple[bytes, list[str]]:
+    """What a text file, gzip or not, holds, and its lines.
+
+    Raises:
+        InputError: it cannot be read, or is not text.
+    """
+    try:
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
+        text = raw.decode("utf-8").removesuffix("\n")
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read: {error}; expected text, gzip or not") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path.name}: byte {error.start} is not UTF-8; expected text") from None
+    return raw, text.split("\n") if text else []  # not `splitlines`: sentences may hold U+2028 or U+0085
 
 
 def divide(pairs: Sequence[Pair], digest: str) -> Pairs:

@@ -5,21 +5,21 @@ translated fails alone.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from leaven.generators.text.calls import Calls, key
 from leaven.generators.text.plain import plain
 from leaven.generators.text.translation.contract import Translator
-from leaven.generators.text.translation.masks import Masked, mask, unmask
+from leaven.generators.text.translation.masks import Masked, mask, trimmed, unmask
 
 LONGEST = 300  # characters of a sentence, more are split
 LEAST_RATIO, MOST_RATIO, SLACK = (
     0.4,
     2.5,
     20,
-)  # of the lengths of a sentence and its translation, in characters
-VERSION = 2  # of what is done with a sentence before and after the model: a new one translates all anew
+)  # of the lengths of a sentence and its translation, in letters
+VERSION = 3  # of what is done with a sentence before and after the model: a new one translates all anew
 
 
 @dataclass
@@ -64,6 +64,8 @@ def translate(
 ) -> dict[str, list[str]]:
     """Translations of each different sentence that passed the checks, best first, at most `count`.
 
+    A sentence without a letter, such as a number or a smiley, is its own translation.
+
     Args:
         translator: does the work; what it has answered before is not asked again.
         sentences: in any order, also several times.
@@ -76,9 +78,9 @@ def translate(
         ModelError: the translator failed for good; what it answered before is kept.
     """
     report = report or Report()
-    asked = sorted(
-        dict.fromkeys(sentences), key=lambda text: (len(text), text)
-    )  # like lengths beside each other
+    # like lengths beside each other
+    different = sorted(dict.fromkeys(sentences), key=lambda text: (len(text), text))
+    asked = [sentence for sentence in different if _speaks(sentence)]
     report.asked += len(asked)
     settings = [VERSION, translator.digest, translator.source, translator.target, count]
 
@@ -93,7 +95,7 @@ def translate(
         report.kept += len(batch) if turn == 0 else 0
         answers |= batch
         progress(len(answers) / max(1, len(asked)))
-    found = {}
+    found = {sentence: [sentence] for sentence in different}
     for sentence in asked:
         answer = answers[key_of(sentence)] or {"ways": [], "faults": []}
         found[sentence] = answer["ways"]
@@ -107,26 +109,46 @@ def _checked(
 ) -> list[dict[str, list[str]] | None]:
     """For each sentence what passed of its translations and the faults of the rest; None where it has none yet."""
     masked = [
-        mask(sentence, translator.known) if translator.learned_marks else Masked(sentence, ())
+        _trimmed_and_masked(sentence, translator.known)
+        if translator.learned_marks
+        else ("", Masked(sentence, ()), "")
         for sentence in sentences
     ]
-    different = list(dict.fromkeys(one.text for one in masked))
+    different = list(dict.fromkeys(one.text for _, one, _ in masked))
     said = dict(zip(different, translator.translate(different, count), strict=True))
-    return [_passed(sentence, one, said[one.text]) for sentence, one in zip(sentences, masked, strict=True)]
+    return [
+        _passed(sentence, parts, said[parts[1].text])
+        for sentence, parts in zip(sentences, masked, strict=True)
+    ]
 
 
-def _passed(sentence: str, masked: Masked, answers: Sequence[str] | None) -> dict[str, list[str]] | None:
-    """The answers that can be a translation, with what was masked put back."""
+def _trimmed_and_masked(sentence: str, known: Collection[str] | None) -> tuple[str, Masked, str]:
+    """A sentence as a model gets it, with the smileys before and behind."""
+    head, middle, tail = trimmed(sentence)
+    return head, mask(middle, known), tail
+
+
+def _speaks(sentence: str) -> bool:
+    """Whether there is a letter to be translated."""
+    return any(letter.isalpha() for letter in trimmed(sentence)[1])
+
+
+def _passed(
+    sentence: str, parts: tuple[str, Masked, str], answers: Sequence[str] | None
+) -> dict[str, list[str]] | None:
+    """The answers that can be a translation, with what was masked or cut off put back."""
     if answers is None:
         return None
-    ways, faults = [], []
+    (head, masked, tail), ways, faults = parts, list[str](), list[str]()
     for answer in answers:
         whole = unmask(answer, masked.kept) if masked.kept else answer
-        fault = "lost a name or number" if whole is None else faulty(sentence, plain(whole))
+        fault = "lost a name or number" if whole is None else "" if plain(whole) else "empty"
+        text = plain(f"{head}{plain(whole or '')}{tail}")
+        fault = fault or faulty(sentence, text)
         if fault:
             faults.append(fault)
-        elif whole is not None:
-            ways.append(plain(whole))
+        else:
+            ways.append(text)
     return {"ways": list(dict.fromkeys(ways)), "faults": faults}
 
 
@@ -134,7 +156,7 @@ def faulty(sentence: str, translation: str) -> str:
     """Why a text cannot be a translation of the sentence; empty where it can."""
     if not translation:
         return "empty"
-    ours, theirs = len(sentence), len(translation)
+    ours, theirs = _letters(sentence), _letters(translation)
     if theirs > MOST_RATIO * ours + SLACK or theirs < LEAST_RATIO * ours - SLACK:
         return "length"
     if repeats(translation) > max(2, repeats(sentence)):
@@ -142,11 +164,19 @@ def faulty(sentence: str, translation: str) -> str:
     return ""
 
 
-_WORDS = re.compile(r"\w+")
+_SIGN = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese, Japanese
+_SIGNS = re.compile(f"[{_SIGN}]")
+_WORDS = re.compile(rf"[{_SIGN}]|[^\W{_SIGN}]+")
+
+
+def _letters(text: str) -> int:
+    """The length of a text in letters; a sign of Chinese or Japanese says as much as about three."""
+    return len(text) + 2 * len(_SIGNS.findall(text))
 
 
 def repeats(text: str) -> int:
-    """How often the same one to four words follow each other at most: 1 where nothing is repeated."""
+    """How often the same one to four words follow each other at most: 1 where nothing is repeated. A sign of Chinese or
+    Japanese counts as a word."""
     found = _WORDS.findall(text.lower())
     most = 1
     for size in range(1, 5):

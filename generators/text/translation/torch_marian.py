@@ -45,9 +45,16 @@ class TorchMarian(Translator):
 
         try:
             with quiet():
-                model: Any = MarianMTModel.from_pretrained(self.folder)
+                # A pickle is read by the loader that takes weights alone, and only where nothing else is there.
+                model: Any = MarianMTModel.from_pretrained(
+                    self.folder,
+                    use_safetensors=(self.folder / "model.safetensors").is_file(),
+                    weights_only=True,
+                )
                 return model.to(self.device).eval()
-        except (OSError, ValueError, RuntimeError) as error:
+        except (
+            Exception
+        ) as error:  # of transformers, torch, safetensors, pickle: whatever a broken file leads to
             told = " ".join(str(error).split())[:200]
             raise ModelError(f"{self.folder}: cannot be read by transformers: {told}") from None
 

@@ -63,11 +63,12 @@ def refuse(name: str, language: str, pivot: str) -> None:
         elif name == "embedded":
             _embedded(source, target)
         elif name != "marian":
-            from leaven.generators.text.translation.marian import checked
+            from leaven.generators.text.translation.marian import local
+            from leaven.generators.text.translation.packed import usable
 
-            folder = Path(_filled(name, source, target)).expanduser()
-            if folder.exists() or str(name).startswith(("/", ".", "~")):
-                checked(folder)
+            folder = local(_filled(name, source, target))
+            if folder is not None:
+                usable(folder)
 
 
 def one(name: str, source: str, target: str, *, engine: str, device: str, threads: int) -> Translator:
@@ -81,7 +82,9 @@ def one(name: str, source: str, target: str, *, engine: str, device: str, thread
     if name == "embedded":
         folder = embedded(source, target)
     else:
-        folder = found(_filled(OPUS if name == "marian" else name, source, target))
+        from leaven.generators.text.translation.packed import usable
+
+        folder = usable(found(_filled(OPUS if name == "marian" else name, source, target)))
     if engine == "transformers":
         from leaven.generators.text.translation.torch_marian import TorchMarian
 
@@ -117,10 +120,17 @@ def _embedded(source: str, target: str) -> Path:
 
 
 def _filled(name: str, source: str, target: str) -> str:
-    fields = {field for _, field, _, _ in string.Formatter().parse(name) if field}
-    if fields != {"source", "target"}:
-        raise ModelError(
-            f"translator: '{name}' must hold {{source}} and {{target}}, since both directions are needed; or it is "
-            "one of embedded, marian, apertium"
-        )
-    return name.format(source=source, target=target)
+    """A name for one direction."""
+    told = (
+        f"translator: '{name}' must hold {{source}} and {{target}}, since both directions are needed; or it is one of "
+        "embedded, marian, apertium"
+    )
+    try:
+        if {field for _, field, _, _ in string.Formatter().parse(name) if field is not None} != {
+            "source",
+            "target",
+        }:
+            raise ModelError(told)
+        return name.format(source=source, target=target)
+    except (ValueError, LookupError):  # a bracket alone, or a form that no text has
+        raise ModelError(told) from None

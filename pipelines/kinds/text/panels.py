@@ -85,12 +85,12 @@ def _pairs(
     else:
         sources = nearest(points, real, 1)[1][:, 0]
     cosines = (points * real[sources]).sum(axis=1)
-    through = getattr(generator, "through", lambda source: None)
+    through = getattr(generator, "through", lambda source, made: None)
     return [
         {
             "label": str(label),
             "source": short(theirs[source]),
-            "through": short(through(theirs[source]) or "") or None,
+            "through": short(through(theirs[source], text) or "") or None,
             "made": marked(theirs[source], text),
             "cosine": round(float(cosine), 3),
         }
