@@ -58,7 +58,8 @@ class LabelAgreement:
       an ensemble that saw few rows of a class doubts every row of it.
     - False lets all pass.
 
-    Where there are too few train rows to learn from, every row passes. Else a row whose label is missing or unknown
+    Where there are too few train rows to learn from, every row passes, and so do rows of a class of which no real row
+    was asked about: nothing is known that they could be compared with. Else a row whose label is missing or unknown
     passes at no level but False. The ensemble is fitted when a row is judged for the first time.
     """
 
@@ -135,11 +136,11 @@ class _Judge:
         """Which of the rows that got these scores have labels that agree, and which are certain, both bool (rows,)."""
         relative, own, spread = scores
         if not isinstance(level, str):
-            least = np.minimum(float(level), self._reached(0, 1 - PASSING_LOWERED, float(level)))
+            least = np.minimum(float(level), self._reached(0, 1 - PASSING_LOWERED, -np.inf))
             return relative >= least[codes], np.ones(len(codes), bool)
         passing, certain = PASSING[level]
-        sure = own >= self._reached(1, 1 - passing, np.inf)[codes]
-        return sure, spread <= self._reached(2, certain, -np.inf)[codes]
+        sure = own >= self._reached(1, 1 - passing, -np.inf)[codes]
+        return sure, spread <= self._reached(2, certain, np.inf)[codes]
 
     def _reached(
         self, score: int, share: float, otherwise: float, among: np.ndarray | None = None

@@ -69,9 +69,7 @@ def test_shards_do_not_repeat_each_other(tmp_path: Path) -> None:
 
 
 def test_a_further_round_does_not_repeat_an_earlier_one(tmp_path: Path) -> None:
-    counts = judged(
-        tmp_path, ["kept before, a while ago", "a new one"], earlier=["Kept before, a while ago"]
-    )
+    counts = judged(tmp_path, ["kept before, a while ago", "a new one"], earlier=["Kept before, a while ago"])
     assert counts["rejected"] == {"duplicate": 1} and texts_of(tmp_path) == ["a new one"]
 
 

@@ -3,7 +3,9 @@
 import gzip
 import io
 import json
+import math
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,7 @@ _BATCH = 20_000  # rows
 _LOOKED_AT = 1_000  # lines whose names make the columns
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LONGEST = 50_000_000  # bytes of a line
+_WHOLE = 2.0**53  # below, a float is a whole number for certain
 
 
 @dataclass
@@ -97,7 +100,7 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     raise InputError(f"{path.name} line {number}: is longer than {_LONGEST:,} bytes")
                 if line.strip():
                     yield number, _object(path, number, line)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path.name}: cannot be unpacked or read: {error}") from None
 
 
@@ -122,6 +125,8 @@ def _text(value: Any) -> str | None:
         return _SURROGATE.sub("\ufffd", value)  # half of a pair is no character
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and abs(value) < _WHOLE and value.is_integer():
+        return str(int(value))  # 1 and 1.0 are one number
     if isinstance(value, int | float):
-        return str(value)
+        return None if math.isnan(value) else str(value)
     return None

@@ -8,6 +8,7 @@ from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.generators.text.base import text_column
 from leaven.generators.text.edits import Method, edited
+from leaven.pipelines.kinds.text.subsets import stratified
 from leaven.pipelines.quality.utility import Arm
 from leaven.pipelines.task import Task
 
@@ -21,11 +22,13 @@ class Edit:
     share most texts, share most edits, and what is computed from them."""
 
     text: str  # the column
+    label: str  # the column
     method: Method
 
     def __call__(self, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
         times = max(1, min(EDITS, MOST // max(1, len(rows))))
-        made = pd.concat([rows] * times, ignore_index=True).iloc[:MOST]
+        some = rows.iloc[stratified(rows[self.label], MOST, derive("edits", seed))]
+        made = pd.concat([some] * times, ignore_index=True)
         which = made.groupby(self.text).cumcount()
         texts = [
             edited(text, derive(self.method, seed, number, text), self.method)
@@ -39,4 +42,4 @@ def classic_arms(
 ) -> list[Arm]:
     """The classic arms over real texts and `extra` ones: EDA and AEDA."""
     column, frames = text_column(schema), [real, *extra]
-    return [Arm(method, frames, resample=Edit(column, method)) for method in ("eda", "aeda")]
+    return [Arm(method, frames, resample=Edit(column, task.target, method)) for method in ("eda", "aeda")]

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from leaven.generators.text.plain import plain
+
 MOST = 20_000  # characters of a text
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -24,8 +26,20 @@ def clean(text: str | None) -> tuple[str, bool]:
         raise Fault("is empty")
     if len(text) > MOST:
         raise Fault(f"has {len(text):,} characters; expected at most {MOST:,}")
-    plain = _CONTROL.sub(" ", _SURROGATE.sub("\ufffd", text))
-    made = unicodedata.normalize("NFC", plain).strip()
+    made = composed(text)
     if not made:
         raise Fault("has nothing but control characters")
-    return made, plain != text
+    if not plain(made):  # characters without width alone
+        raise Fault("is empty")
+    return made, bool(_CONTROL.search(text) or _SURROGATE.search(text))
+
+
+def composed(text: str) -> str:
+    """The text in Unicode's composed form (NFC), without control characters and space around it; perhaps nothing."""
+    return unicodedata.normalize("NFC", _CONTROL.sub(" ", _SURROGATE.sub("\ufffd", text))).strip()
+
+
+def clean_label(label: str | None) -> str:
+    """A label in the form of texts; nothing where it is missing or cannot be seen."""
+    made = composed(label or "")
+    return made if plain(made) else ""

@@ -88,8 +88,14 @@ def refuse(candidate: Candidate, recipe: Recipe) -> None:
     """Look at what a candidate and its screen name, before anything is fitted.
 
     Raises:
-        InputError: a translator that is not there, or does not know the languages; what a screen needs is not there.
+        InputError: a translator that is not there, or does not know the languages; what a screen needs is not there;
+            a learner's model that is not there.
     """
+    for name in recipe.utility.learners or ():
+        if name.startswith("transformer:"):
+            from leaven.pipelines.kinds.text.transformer import refuse_missing
+
+            refuse_missing(name)
     screen = recipe.screen
     if screen.personal_data or screen.toxicity:
         from leaven.pipelines.kinds.text import safety

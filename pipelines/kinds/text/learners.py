@@ -17,12 +17,13 @@ class EvenLearner(Learner):
 
 def words_model(C: float = WORDS_C) -> Any:
     """Logistic regression on the words and pairs of words of texts, weighed by TF-IDF."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
+    from leaven.pipelines.kinds.text.words import Words
+
     # Short texts have words of one letter that matter, and no stop words to spare.
-    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b|[?!]")
+    words = Words(sublinear_tf=True, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b|[?!]")
     return make_pipeline(words, LogisticRegression(C=C, class_weight="balanced", max_iter=200))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,17 +19,32 @@ from leaven.pipelines.kinds import ingested
 from leaven.pipelines.kinds.files.csv_file import open_csv
 from leaven.pipelines.kinds.files.jsonl_file import is_jsonl, open_jsonl
 from leaven.pipelines.kinds.files.parquet_file import is_parquet, open_parquet
-from leaven.pipelines.kinds.text.clean import Fault, clean
+from leaven.pipelines.kinds.table.statistics import Distinct
+from leaven.pipelines.kinds.text.clean import Fault, clean, clean_label
 from leaven.pipelines.kinds.text.language import languages
 from leaven.pipelines.recipe import Recipe, resolve
 from leaven.pipelines.recipe import Source as SourceRecipe
 from leaven.pipelines.recipe_errors import nearest
-from leaven.pipelines.row_digest import row_digests
+from leaven.pipelines.row_digest import row_digests, value_digests
 
 TEXT = "text"  # the text column's usual name
 SAMPLE = 500  # texts whose language is looked at
+COUNTED = 65_536  # different texts up to which their number is exact
 MIXED = 0.1  # share of texts in another language that is worth a word
 _RESERVED = ("_generator", "_source_row", "_seed", "_reason", "_origin", "_row", "_column", "_value")
+
+
+class _Sample:
+    """Some of many texts, whatever their order: those with the smallest digests."""
+
+    def __init__(self) -> None:
+        self._digests, self.texts = np.empty(0, dtype=np.uint64), np.empty(0, dtype=object)
+
+    def add(self, texts: Sequence[str], digests: np.ndarray) -> None:
+        """Take texts into account; equal ones count once."""
+        digests, first = np.unique(np.concatenate([self._digests, digests]), return_index=True)
+        every = np.concatenate([self.texts, np.array(texts, dtype=object)])
+        self._digests, self.texts = digests[:SAMPLE], every[first[:SAMPLE]]
 
 
 @dataclass
@@ -40,7 +56,8 @@ class _Written:
     labels: Counter[str] = field(default_factory=Counter)
     faults: list[tuple[int, str, str | None, str]] = field(default_factory=list)
     mended: int = 0  # texts with control characters
-    sample: list[str] = field(default_factory=list)
+    sample: _Sample = field(default_factory=_Sample)
+    distinct: Distinct = field(default_factory=lambda: Distinct(COUNTED))
     lengths: list[int] = field(default_factory=list)
 
 
@@ -68,14 +85,16 @@ def read(
         if path is not None
     }
     text = recipe.source.text or TEXT
+    _refuse_unfit(recipe, text)
     for part, source in parts.items():
         _check_names(source, text, recipe.task.target, named[part][0])
+        _check_dropped(source, recipe.source.drop)
     schema = Schema(
         columns=(Column(name=text, type="text"), Column(name=recipe.task.target, type="category")),
         target=recipe.task.target,
     )
     warnings = [note for source in parts.values() for note in source.notes]
-    unused = [name for name in parts["rows"].names if name not in schema]
+    unused = [name for name in parts["rows"].names if name not in schema and name not in recipe.source.drop]
     if unused:
         warnings.append(f"columns that are neither text nor label are not used: {', '.join(unused[:10])}")
     missing = frozenset(recipe.source.missing)
@@ -86,12 +105,12 @@ def read(
     for part, one in written.items():
         _refuse_mostly_faulty(parts[part], one)
     main = written["rows"]
-    task, told = targets.understand(recipe.task, schema[recipe.task.target], "classification", main.labels)
+    task, told = targets.understand(_asked(recipe), schema[recipe.task.target], "classification", main.labels)
     for part in written:
         if part != "rows":
             targets.same_labels(task, named[part][0], parts[part].path.name, written[part].labels)
     rejected = _write_rejected(out / "rejected.parquet", parts, written)
-    spoken = languages(main.sample)
+    spoken = languages(main.sample.texts.tolist())
     warnings += [*told, *_warnings(written, rejected, spoken)]
     return ingested.finish(
         out,
@@ -118,11 +137,63 @@ def open_texts(path: Path, how: SourceRecipe, field: str) -> Any:
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path.name}: is empty; expected texts and labels")
-        if is_parquet(path):
-            return open_parquet(path, how.drop)
+        typed = is_parquet(path)
+        source: Any = open_parquet(path, how.drop) if typed else None
     except OSError as error:
         raise InputError(f"{field}: {path} cannot be read: {error.strerror or error}") from None
-    return open_jsonl(path) if is_jsonl(path) else open_csv(path, how.delimiter, how.encoding)
+    if source is None:
+        source = open_jsonl(path) if is_jsonl(path) else open_csv(path, how.delimiter, how.encoding)
+    _refuse_doubled(source)
+    return source
+
+
+def _refuse_doubled(source: Any) -> None:
+    seen: dict[str, int] = {}
+    for number, name in enumerate(source.names, 1):
+        if name in seen:
+            line = "" if source.typed else " line 1"
+            raise InputError(
+                f"{source.path.name}{line}: the name '{name}' stands over columns {seen[name]} and {number}; "
+                "expected different names"
+            )
+        seen[name] = number
+
+
+def _refuse_unfit(recipe: Recipe, text: str) -> None:
+    """What a recipe may ask of tables alone is refused, not ignored."""
+    kept = (text, recipe.task.target)
+    if recipe.task.type == "regression":
+        raise InputError("task.type: texts have classes; regression is for tables")
+    for place, name in (("split.group", recipe.split.group), ("split.time", recipe.split.time)):
+        if name is not None and name not in kept:
+            raise InputError(
+                f"{place}: column '{name}' is not kept: of texts the columns are the text and its label alone; divide "
+                "them yourself and name the files (split.validation_path, split.test_path)"
+            )
+    if recipe.source.columns:
+        name = next(iter(recipe.source.columns))
+        raise InputError(
+            f"source.columns: column '{name}' is given a type; texts and labels have theirs (types are for tables)"
+        )
+    for name in kept:
+        if name in recipe.source.drop:
+            raise InputError(
+                f"source.drop: column '{name}' is the column of texts or labels; it cannot be left out"
+            )
+
+
+def _check_dropped(source: Any, drop: Sequence[str]) -> None:
+    for name in drop:
+        if name not in source.names and not source.typed:  # a dropped Parquet column has not even been opened
+            raise InputError(
+                f"source.drop: {source.path.name} has no column '{name}'; {nearest(name, source.names)}"
+            )
+
+
+def _asked(recipe: Recipe) -> Any:
+    """The recipe's task, its positive class in the form of labels."""
+    positive = recipe.task.positive
+    return recipe.task.model_copy(update={"positive": positive and clean_label(positive)})
 
 
 def _check_names(source: Any, text: str, target: str, field: str) -> None:
@@ -154,9 +225,9 @@ def _write(source: Any, schema: Schema, missing: frozenset[str], path: Path, pro
             content.update(row_digests(table).tobytes())
             made.labels.update(label for _, label in rows)
             made.lengths += [len(text) for text, _ in rows]
-            made.sample += [text for text, _ in rows[:: max(1, len(rows) // SAMPLE)]][
-                : SAMPLE - len(made.sample)
-            ]
+            digests = value_digests(table.column(0))
+            made.sample.add([text for text, _ in rows], digests)
+            made.distinct.add(digests)
             made.rows += len(rows)
             progress(float("nan"), f"{made.rows:,} texts")
     made.digest = content.hexdigest()
@@ -170,7 +241,8 @@ def _usable(
     text, target = schema.names
     columns = (batch.column(name).cast(pa.string()).to_pylist() for name in (text, target))
     for number, (value, label) in enumerate(zip(*columns, strict=True), start):
-        if label is None or not label.strip() or label in missing:
+        name = clean_label(label)
+        if not name or label in missing or name in missing:
             made.faults.append((number, target, value and value[:200], "target is missing"))
             continue
         try:
@@ -179,7 +251,7 @@ def _usable(
             made.faults.append((number, text, value and value[:200], str(fault)))
             continue
         made.mended += mended
-        yield usable, label.strip()
+        yield usable, name
 
 
 def _refuse_mostly_faulty(source: Any, written: _Written) -> None:
@@ -232,19 +304,29 @@ def _profile(schema: Schema, main: _Written, spoken: Sequence[tuple[str, float]]
         note += f"; language {spoken[0][0]}"
     labels = [{"value": value, "count": count} for value, count in main.labels.most_common()]
     text, target = schema.names
-    shared = {"missing": 0, "distinct_exact": True}
+    exact = main.distinct.exact
+    different = min(int(main.distinct), main.rows)
     return {
         "rows": main.rows,
         "columns": [
-            {"name": text, "type": "text", "target": False, "distinct": main.rows, "note": note, **shared},
+            {
+                "name": text,
+                "type": "text",
+                "target": False,
+                "missing": 0,
+                "distinct": different,
+                "distinct_exact": exact,
+                "note": note,
+            },
             {
                 "name": target,
                 "type": "category",
                 "target": True,
                 "distinct": len(labels),
+                "distinct_exact": True,
+                "missing": 0,
                 "note": "",
                 "top": labels,
-                **shared,
             },
         ],
     }

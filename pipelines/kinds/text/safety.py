@@ -69,10 +69,9 @@ class Toxicity:
         self._column, self._threads = column, threads
         self._tokenizer, self._model = classifier(model)
         config = self._model.config
-        labels = [str(config.id2label[number]).lower() for number in range(config.num_labels)]
-        self._bad = [number for number, label in enumerate(labels) if label not in HARMLESS]
+        self._bad = harmful(config)
         # Several labels at once, or one of them, as the model itself says; a single one is its own.
-        self._several = config.problem_type == "multi_label_classification" or len(labels) == 1
+        self._several = config.problem_type == "multi_label_classification" or config.num_labels == 1
 
     def reasons(self, frame: pd.DataFrame) -> np.ndarray:
         """`toxicity` for each text that the classifier objects to."""
@@ -107,7 +106,7 @@ def classifier(name: str) -> tuple[Any, Any]:
     """A tokenizer and a classifier of texts, from a folder or by name, in safetensors.
 
     Raises:
-        InputError: they cannot be loaded.
+        InputError: they cannot be loaded, or know harmless labels alone.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -115,4 +114,14 @@ def classifier(name: str) -> tuple[Any, Any]:
 
     with loading("screen.toxicity", name, InputError):
         model: Any = AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True)
-        return AutoTokenizer.from_pretrained(name), model.eval()
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    if not harmful(model.config):
+        told = ", ".join(str(label) for label in model.config.id2label.values())
+        raise InputError(f"screen.toxicity: the model '{name}' has harmless labels alone ({told[:100]})")
+    return tokenizer, model.eval()
+
+
+def harmful(config: Any) -> list[int]:
+    """Numbers of a classifier's labels that are not harmless by their names; a single label is harmful."""
+    labels = [str(config.id2label[number]).lower() for number in range(config.num_labels)]
+    return [number for number, label in enumerate(labels) if len(labels) == 1 or label not in HARMLESS]

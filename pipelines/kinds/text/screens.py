@@ -20,6 +20,7 @@ from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.generators.text.base import as_texts, text_column
 from leaven.generators.text.encoder import encode
+from leaven.generators.text.plain import plain
 from leaven.pipelines.kinds.agreement import LabelAgreement, Level
 from leaven.pipelines.kinds.ensemble import Ensemble
 from leaven.pipelines.kinds.text import facts
@@ -27,6 +28,7 @@ from leaven.pipelines.kinds.text.features import Features
 from leaven.pipelines.kinds.text.language import language, languages
 from leaven.pipelines.kinds.text.learners import points_model, words_model
 from leaven.pipelines.kinds.text.safety import PersonalData, Toxicity
+from leaven.pipelines.kinds.text.subsets import spread, stratified
 from leaven.pipelines.quality.texts.near import NearTexts
 from leaven.pipelines.quality.texts.same import same_keys
 from leaven.pipelines.recipe import Recipe
@@ -34,6 +36,7 @@ from leaven.pipelines.task import Task
 
 LEARNED = 20_000  # train texts that the label screen learns from
 COMPARED = 100_000  # train texts that near copies are looked for among
+HEARD = 2_000  # train texts whose language is looked at
 SHORT = 3  # letters that a text made of nothing must have, unless there are real ones with fewer
 OTHER = 0.99  # probability from which a text counts as one in another language
 
@@ -66,8 +69,10 @@ def make(
         return [str(text) for text in known()[column]]
 
     def ensemble() -> Ensemble:
-        learned = rows.frame(LEARNED, seed=derive(seed, "label_agreement"))
-        seeds = {"seed": derive(seed, "label_agreement"), "threads": threads}
+        # Half of the places are for classes alike, so that a class with few rows keeps them all.
+        own, least = derive(seed, "label_agreement"), LEARNED // max(1, 2 * len(task.classes))
+        learned = known().iloc[stratified(known()[task.target], LEARNED, own, least)].reset_index(drop=True)
+        seeds = {"seed": own, "threads": threads}
         return Ensemble(Features(schema, task), task, learned, ("points", "texts"), _member, **seeds)
 
     screens: list[Screen] = [Empty(column, texts)]
@@ -139,7 +144,7 @@ class Empty(_ByText):
     name = "empty"
 
     def _reason(self, text: str, source: str | None) -> str:
-        return "" if text.strip() else f"{self.name}: no text was made"
+        return "" if plain(text) else f"{self.name}: no text was made"
 
 
 class Length(_ByText):
@@ -195,7 +200,7 @@ class Language(_ByText):
 
     @functools.cached_property
     def _spoken(self) -> set[str]:
-        return {code for code, share in languages(self._train()[:2_000]) if share >= 0.05}
+        return {code for code, share in languages(spread(self._train(), HEARD)) if share >= 0.05}
 
     def _reason(self, text: str, source: str | None) -> str:
         if not self._spoken:
@@ -216,7 +221,7 @@ class NearCopies(_Beside):
     @functools.cached_property
     def _near(self) -> NearTexts:
         near = NearTexts()
-        for text in self._train()[:COMPARED]:
+        for text in spread(self._train(), COMPARED):
             near.add(text)
         return near
 

@@ -1,6 +1,8 @@
 """A classifier that is fine-tuned from a model of transformers, as scikit-learn has its estimators."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,9 +18,11 @@ if TYPE_CHECKING:
 
 PREFIX = "transformer:"
 BATCH, ASKED_AT_ONCE = 16, 64
-EPOCHS, LEAST_STEPS, MOST_STEPS = 10, 150, 3_000
+STEPS = 500  # batches of a training, the same for every arm, however many texts it has
 RATE = 5e-5
 LONGEST = 256  # pieces of a text; the rest is not looked at
+_CONFIG = "config.json"
+_ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 class Transformer:
@@ -57,8 +61,7 @@ class Transformer:
             truth = torch.from_numpy(own[rows]).to(self._device)
             return cross_entropy(self._logits([texts[row] for row in rows]), truth, weight=weights)
 
-        steps = int(np.clip(EPOCHS * each, LEAST_STEPS, MOST_STEPS))
-        plan = Plan(steps, RATE, every=steps, average=0.9, warm_up=max(1, steps // 10))
+        plan = Plan(STEPS, RATE, every=STEPS, average=0.9, warm_up=max(1, STEPS // 10))
         with torch_threads(self._threads):
             train(self._model, loss, None, plan, budget=Budget(), progress=silent, name=self._name)
         self._model.eval()
@@ -85,6 +88,26 @@ class Transformer:
         ).to(self._device)
         found: torch.Tensor = self._model(**given).logits.float()
         return found
+
+
+def refuse_missing(learner: str) -> None:
+    """Look whether the model of a learner `transformer:NAME` can be there. The network is not asked: what may lie on
+    the model hub passes, unless the hub is switched off (`HF_HUB_OFFLINE`) and nothing of it has been fetched.
+
+    Raises:
+        InputError: there is no such folder, or nothing but a hub that is switched off could have it.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    name = learner.removeprefix(PREFIX)
+    folder, field = Path(name), f"utility.learners: '{learner}'"
+    if folder.is_dir():
+        if not (folder / _CONFIG).is_file():
+            raise InputError(f"{field}: the folder has no {_CONFIG}; expected a model of transformers")
+    elif not _ON_HUB.fullmatch(name):
+        raise InputError(f"{field}: there is no folder '{name}'; expected one, or a name on the model hub")
+    elif constants.HF_HUB_OFFLINE and not isinstance(try_to_load_from_cache(name, _CONFIG), str):
+        raise InputError(f"{field}: there is no folder '{name}', and the model hub is switched off")
 
 
 def _loaded(name: str, classes: int) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from leaven.pipelines.quality.neighbours import nearest
 from leaven.pipelines.quality.points.arms import Points
 from leaven.pipelines.quality.points.fidelity import compare
 from leaven.pipelines.quality.texts.arms import draw
+from leaven.pipelines.quality.texts.runs import longest_runs
 from leaven.pipelines.task import Task
 
 SPANS = 500  # texts whose copied spans are looked for
@@ -73,17 +74,5 @@ def _similarity(rows: Points, train: Points) -> float:
 
 def copied_span(texts: Sequence[Sequence[str]], corpus: Sequence[Sequence[str]]) -> float:
     """Mean over texts of the longest run of words that stands in one of the corpus, as a share of the text."""
-    runs: set[tuple[str, ...]] = set()
-    longest = max((len(text) for text in texts), default=0)
-    for words in corpus:
-        for size in range(1, min(len(words), longest) + 1):
-            runs.update(tuple(words[place : place + size]) for place in range(len(words) - size + 1))
-    shares = []
-    for words in texts:
-        size = next((size for size in range(len(words), 0, -1) if _has(words, size, runs)), 0)
-        shares.append(size / len(words) if words else 0.0)
-    return float(np.mean(shares)) if shares else 0.0
-
-
-def _has(words: Sequence[str], size: int, runs: set[tuple[str, ...]]) -> bool:
-    return any(tuple(words[place : place + size]) in runs for place in range(len(words) - size + 1))
+    shares = longest_runs(texts, corpus) / np.array([max(1, len(words)) for words in texts])
+    return float(shares.mean()) if len(texts) else 0.0

@@ -106,3 +106,26 @@ def test_what_an_ensemble_says_of_unseen_rows_is_no_better_than_the_truth() -> N
     assert 0.4 < own.mean() < 0.56
     seen = found.says(frame).mean(axis=0)[np.arange(200), found.labels.astype(int)]
     assert seen.mean() > 0.6, "members that learned from a row know it"
+
+
+def test_a_class_of_which_no_real_row_was_asked_about_passes() -> None:
+    from leaven.pipelines.kinds import agreement
+
+    class Known:
+        """Learned from rows of two of three classes."""
+
+        known = True
+        labels = np.array([0, 1] * 20)
+        unseen = np.tile(np.where(np.eye(3)[labels] > 0, 0.9, 0.05), (2, 1, 1))
+
+        def says(self, frame: pd.DataFrame) -> np.ndarray:
+            return np.tile([0.9, 0.1, 0.0], (2, len(frame), 1))
+
+        def labels_of(self, frame: pd.DataFrame) -> np.ndarray:
+            return frame["y"].map({"a": 0, "b": 1, "c": 2}).to_numpy()
+
+    task = TASK.model_copy(update={"classes": ("a", "b", "c"), "positive": None, "metric": "macro_f1"})
+    fitted = agreement.LabelAgreement(task, Known, False)
+    for level in ("mild", "strict", 0.5):
+        found = fitted.at(level).reasons(pd.DataFrame({"y": ["a", "b", "c"]})) == ""
+        assert found.tolist() == [True, False, True], level

@@ -2,15 +2,19 @@
 
 import gzip
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from leaven.generators.errors import InputError
 from leaven.pipelines.init import init
+from leaven.pipelines.kinds.files import jsonl_file
+from leaven.pipelines.kinds.text import reader
 from leaven.pipelines.kinds.text.clean import MOST
 from leaven.pipelines.kinds.text.reader import read
 from leaven.pipelines.recipe import Recipe
@@ -135,3 +139,143 @@ def test_init_finds_texts_and_labels(tmp_path: Path) -> None:
     assert "kind: text" in init(tmp_path / "b.csv")
     pd.DataFrame({"x": range(40), "y": ["a", "b"] * 20}).to_csv(tmp_path / "c.csv", index=False)
     assert "kind: table" in init(tmp_path / "c.csv")
+
+
+def asks(folder: Path, name: str, more: dict[str, Any]) -> None:
+    out = folder / "out"
+    out.mkdir()
+    read(Recipe.model_validate({"name": "t", "source": {"kind": "text", "path": name}} | more), folder, out)
+
+
+@pytest.mark.parametrize(
+    "more, told",
+    [
+        ({"split": {"group": "who"}}, "split.group: column 'who' is not kept"),
+        ({"split": {"time": "when"}}, "split.time: column 'when' is not kept"),
+        ({"task": {"type": "regression"}}, "task.type: texts have classes"),
+        (
+            {"source": {"kind": "text", "path": "a.csv", "columns": {"text": "number"}}},
+            "source.columns: column 'text'",
+        ),
+        (
+            {"source": {"kind": "text", "path": "a.csv", "drop": ["text"]}},
+            "source.drop: column 'text' is the column",
+        ),
+        (
+            {"source": {"kind": "text", "path": "a.csv", "drop": ["label"]}},
+            "source.drop: column 'label' is the column",
+        ),
+        (
+            {"source": {"kind": "text", "path": "a.csv", "drop": ["whom"]}},
+            "has no column 'whom'; did you mean 'who'?",
+        ),
+    ],
+)
+def test_what_is_for_tables_alone_is_refused(tmp_path: Path, more: dict[str, Any], told: str) -> None:
+    pd.DataFrame(ROWS, columns=["text", "label"]).assign(who=1, when=2).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    with pytest.raises(InputError) as caught:
+        asks(tmp_path, "a.csv", more)
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_column_that_is_left_out_is_not_warned_of(tmp_path: Path) -> None:
+    pd.DataFrame(ROWS, columns=["text", "label"]).assign(who=1).to_csv(tmp_path / "a.csv", index=False)
+    assert any("not used: who" in warning for warning in reads(tmp_path, "a.csv")[0]["warnings"])
+    (tmp_path / "b.csv").write_bytes((tmp_path / "a.csv").read_bytes())
+    assert not any("not used" in warning for warning in reads(tmp_path, "b.csv", drop=["who"])[0]["warnings"])
+
+
+@pytest.mark.parametrize(
+    "names", [["text", "label", "label"], ["text", "text", "label"], ["text", "label", "x", "x"]]
+)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_name_over_two_columns_is_refused(tmp_path: Path, names: list[str], suffix: str) -> None:
+    values = {
+        "text": [text for text, _ in ROWS],
+        "label": [label for _, label in ROWS],
+        "x": ["1"] * len(ROWS),
+    }
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "csv":
+        lines = [",".join(row) for row in [names, *zip(*(values[name] for name in names), strict=True)]]
+        path.write_text("\n".join(lines))
+    else:
+        pq.write_table(pa.Table.from_arrays([pa.array(values[name]) for name in names], names), path)
+    for act in (lambda: reads(tmp_path, path.name), lambda: init(path), lambda: init(path, "label")):
+        with pytest.raises(InputError, match="stands over columns") as caught:
+            act()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_gz_is_told_in_one_line(tmp_path: Path) -> None:
+    packed = bytearray(
+        gzip.compress("".join(json.dumps({"text": t, "label": x}) + "\n" for t, x in ROWS * 200).encode())
+    )
+    for place in range(30, len(packed), 7):
+        packed[place] ^= 0x5A
+    (tmp_path / "a.jsonl.gz").write_bytes(bytes(packed))
+    with pytest.raises(InputError, match=r"a\.jsonl\.gz") as caught:
+        reads(tmp_path, "a.jsonl.gz")
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_have_one_form(tmp_path: Path) -> None:
+    rows = [
+        {"text": text, "label": "cafe\u0301 " if n % 2 else "caf\u00e9"} for n, (text, _) in enumerate(ROWS)
+    ]
+    other = [{"text": f"another {text}", "label": "tea\x07"} for text, _ in ROWS]
+    jsonl(tmp_path / "a.jsonl", [*rows, *other, {"text": "no label to be seen", "label": "\u200b"}])
+    result, kept, rejected = reads(tmp_path, "a.jsonl")
+    assert result["task"]["classes"] == ["caf\u00e9", "tea"]
+    assert set(kept["label"]) == {"caf\u00e9", "tea"} and list(rejected["reason"]) == ["target is missing"]
+    positive = Recipe.model_validate({"name": "t", "source": {"kind": "text", "path": "a.jsonl"},
+                                      "task": {"positive": "cafe\u0301"}})  # fmt: skip
+    (tmp_path / "out").mkdir()
+    assert read(positive, tmp_path, tmp_path / "out")["task"]["positive"] == "caf\u00e9"
+
+
+def test_numbers_as_labels_are_the_same_however_written(tmp_path: Path) -> None:
+    values = [1, 1.0, "1", 0.5, True]
+    rows = [{"text": f"{text} {n}", "label": value} for n, value in enumerate(values) for text, _ in ROWS]
+    jsonl(tmp_path / "a.jsonl", [*rows, {"text": "not a number", "label": math.nan}])
+    result, _, rejected = reads(tmp_path, "a.jsonl")
+    assert result["task"]["classes"] == ["0.5", "1", "true"]
+    assert list(rejected["reason"]) == ["target is missing"]
+
+
+def test_a_text_that_cannot_be_seen_is_empty(tmp_path: Path) -> None:
+    rows = [{"text": text, "label": label} for text, label in ROWS]
+    jsonl(
+        tmp_path / "a.jsonl",
+        [*rows, {"text": "\u200b", "label": "odd"}, {"text": "\u200b \x00", "label": "odd"}],
+    )
+    _, kept, rejected = reads(tmp_path, "a.jsonl")
+    assert len(kept) == len(ROWS) and list(rejected["reason"]) == ["is empty"] * 2
+
+
+def test_different_texts_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen(name: str) -> dict[str, Any]:
+        (tmp_path / name).write_bytes((tmp_path / "a.jsonl").read_bytes())
+        reads(tmp_path, name)
+        return json.loads((tmp_path / f"out-{name}" / "profile.json").read_text())["columns"][0]
+
+    jsonl(tmp_path / "a.jsonl", [{"text": text, "label": label} for text, label in ROWS * 3])
+    found = seen("b.jsonl")
+    assert (found["distinct"], found["distinct_exact"]) == (len(ROWS), True)
+    monkeypatch.setattr(reader, "COUNTED", 6)
+    found = seen("c.jsonl")
+    assert not found["distinct_exact"] and 0 < found["distinct"] <= 36
+
+
+def test_languages_are_looked_for_in_all_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "SAMPLE", 40)
+    monkeypatch.setattr(jsonl_file, "_BATCH", 50)
+    english = "The train was late by twenty minutes and we waited for it"
+    french = "Le train avait vingt minutes de retard et nous avons attendu sur le quai"
+    rows = [{"text": f"{text} {n}", "label": "ab"[n % 2]} for text in (english, french) for n in range(200)]
+    jsonl(tmp_path / "a.jsonl", rows)
+    warnings = reads(tmp_path, "a.jsonl")[0]["warnings"]
+    (told,) = (warning for warning in warnings if "several languages" in warning)
+    assert "en" in told and "fr" in told

@@ -76,3 +76,27 @@ def test_a_folder_that_is_no_classifier_is_told_in_one_line(tmp_path: Path) -> N
     with pytest.raises(InputError, match=r"screen\.toxicity: the model .* cannot be loaded") as caught:
         Toxicity("text", str(tmp_path), threads=1)
     assert "\n" not in str(caught.value)
+
+
+def single(folder: Path, labels: dict[int, str]) -> Path:
+    """An untrained classifier with these labels."""
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    tiny_classifier(folder, False)
+    config = BertConfig(
+        vocab_size=len(AutoTokenizer.from_pretrained(folder)), hidden_size=16, num_hidden_layers=1,
+        num_attention_heads=2, intermediate_size=16, id2label=labels,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+def test_the_only_label_of_a_classifier_is_harmful_whatever_its_name(tmp_path: Path) -> None:
+    screen = Toxicity("text", str(single(tmp_path / "model", {0: "LABEL_0"})), threads=1)
+    assert set(reasons(screen, "the people are awful", "kind people")) <= {"", "toxicity"}
+
+
+def test_a_classifier_of_harmless_labels_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has harmless labels alone") as caught:
+        Toxicity("text", str(single(tmp_path / "model", {0: "neutral", 1: "OK"})), threads=1)
+    assert "\n" not in str(caught.value)

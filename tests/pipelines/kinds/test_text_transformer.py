@@ -65,3 +65,60 @@ def test_what_is_no_model_is_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"utility\.learners: the model .* cannot be loaded") as caught:
         Transformer(str(tmp_path), 1, 1).fit(*texts())
     assert "\n" not in str(caught.value)
+
+
+def test_every_arm_takes_the_same_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from leaven.pipelines.kinds.text import transformer
+
+    asked: list[int] = []
+
+    def planned(
+        network: object, loss: object, score: object, plan: transformer.Plan, **options: object
+    ) -> None:
+        asked.append(plan.steps)
+
+    monkeypatch.setattr(transformer, "train", planned)
+    name = str(model(tmp_path / "model"))
+    X, y = texts()
+    for times in (1, 40, 400):
+        Transformer(name, 1, 1).fit(np.tile(X, times), np.tile(y, times))
+    assert asked == [transformer.STEPS] * 3
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("./no/such-model", "there is no folder './no/such-model'"),
+        ("/no/such/model", "there is no folder"),
+        ("a/b/c", "there is no folder"),
+        ("{empty}", "the folder has no config.json"),
+        ("no/such-model", "the model hub is switched off"),
+    ],
+)
+def test_a_model_that_is_not_there_is_refused_before_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    from huggingface_hub import constants
+
+    from leaven.pipelines.kinds.text import kind
+    from leaven.pipelines.recipe import Candidate, Recipe
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    learner = f"transformer:{name.format(empty=tmp_path)}"
+    recipe = Recipe.model_validate(
+        {"name": "t", "source": {"kind": "text", "path": "none"}, "utility": {"learners": [learner]}}
+    )
+    with pytest.raises(InputError, match=r"utility\.learners: 'transformer:") as caught:
+        kind.refuse(Candidate(generator="edits"), recipe)
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_model_that_may_be_there_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    from leaven.pipelines.kinds.text.transformer import refuse_missing
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    refuse_missing("transformer:someone/some-model")
+    refuse_missing("transformer:distilbert-base-uncased")
+    refuse_missing(f"transformer:{model(tmp_path / 'model')}")
