@@ -15,6 +15,7 @@ from leaven.flows import approve, gpu, lineage, notify, progress, starting
 from leaven.flows.tasks import Stage, storage
 from leaven.flows.trials import Trials
 from leaven.flows.workers import Runner, Workers, start
+from leaven.generators.text.endpoint import forget_spent
 from leaven.pipelines import approval, marked, stage
 from leaven.pipelines.certify import certify
 from leaven.pipelines.choose import Choice, Tried, choose
@@ -93,6 +94,7 @@ def _augment(
 
     rows = parts.result["rows"]["train"]
     candidates = run.candidates(rows)
+    forget_spent()  # budgets of endpoints are a run's
     trials = Trials(run, workers, parts, [Tried(candidate) for candidate in candidates])
     trials.in_folds()
     with progress.stage("choose"):
