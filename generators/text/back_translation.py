@@ -5,10 +5,8 @@ of its sentences, by its own seed. So more texts cost nothing more until the way
 all, and the size of a batch changes nothing.
 """
 
-import hashlib
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,11 +20,9 @@ from leaven.generators.text.calls import Calls
 from leaven.generators.text.endpoint import EndpointParameters
 from leaven.generators.text.plain import plain
 from leaven.generators.text.translation import translators
-from leaven.generators.text.translation.contract import Translator
 from leaven.generators.text.translation.texts import Report, split, translate
 
 WAYS = "ways.json"
-LEAST, MOST = 8, 512  # sentences between two looks at the clock
 
 
 class BackTranslationParameters(Parameters):
@@ -64,31 +60,36 @@ class BackTranslation(TextGenerator):
     def _learn(self, *, seed: int, budget: Budget, progress: Progress) -> Fit:
         """Translate every train text there and back, so that sampling only chooses.
 
-        Where the clock ends it, the sentences that were not reached stay as they are. They are taken in the order of
-        their digests, so that no class and no length comes last.
+        Where the clock ends it, the sentences that were not reached, the longest ones, stay as they are. The way there
+        has half of the time.
         """
         sentences = list(dict.fromkeys(s for text in self.texts for s in self._sentences(text)))
-        sentences.sort(key=lambda sentence: hashlib.sha256(sentence.encode()).digest())
-        part = sentences if budget.steps is None else sentences[: budget.steps]
+        first, second = _parts(budget.steps, len(sentences))
         there, back = self._translators()
-        both, report = _Both(there, back, self.parameters.alternatives), Report()
-        done, size = 0, 0
-
-        def tell(share: float, name: str) -> None:
-            progress(min(1.0, (done + share * size) / len(part)), f"{self.name}: {name}")
-
-        while done < len(part) and not (done and budget.spent(done)):
-            size = _next(size, done, len(part), budget)
-            for sentence, ways in both.ways(part[done : done + size], report, tell).items():
+        calls, report, count = Calls(), Report(), self.parameters.alternatives
+        pivots = translate(
+            there, sentences, count, calls, report,
+            lambda share: progress(0.5 * share, f"{self.name}: {there.source} to {there.target}"),
+            most=first, spent=lambda: _spent(budget, 0.5),
+        )  # fmt: skip
+        asked = list(dict.fromkeys(pivot for found in pivots.values() for pivot in found))
+        returned = translate(
+            back, asked, count, calls, report,
+            lambda share: progress(0.5 + 0.5 * share, f"{self.name}: {back.source} to {back.target}"),
+            most=second, spent=lambda: _spent(budget, 1.0),
+        )  # fmt: skip
+        for sentence, found in pivots.items():
+            reached = {pivot: returned[pivot] for pivot in found if pivot in returned}
+            if reached or not found:
+                ways = _ranked(sentence, reached)
                 self._ways[sentence], self._pivots[sentence] = list(ways), list(ways.values())
-            done = min(len(part), done + size)
-        self._ways, self._pivots = _in_order(self._ways), _in_order(self._pivots)
         progress(1.0, f"{self.name}: {report.kept:,} of {report.asked:,} translations were known from before")
         notes = [*self._notes(report), *([back.told] if back.told else [])]
-        if done == len(sentences):
+        if len(pivots) == len(sentences) and len(returned) == len(asked):
             return Fit(notes=notes)
-        told = f"time was left for {done:,} of {len(sentences):,} sentences; the others stay as they are"
-        return Fit(steps=done, stopped_by="budget", notes=[*notes, told])
+        told = f"time was left for {len(self._ways):,} of {len(sentences):,} sentences; the others stay as they are"
+        steps = _steps(len(pivots), len(returned), len(sentences))
+        return Fit(steps=steps, stopped_by="budget", notes=[*notes, told])
 
     def _translators(self) -> Any:
         asked = self.parameters
@@ -149,46 +150,22 @@ class BackTranslation(TextGenerator):
         return " ".join(found[int(rng.integers(len(found)))] for found in ways)
 
 
-class _Both:
-    """A pair of translators, with what the one back has said so far."""
-
-    def __init__(self, there: Translator, back: Translator, count: int):
-        self.there, self.back, self.count = there, back, count
-        self._calls = Calls()
-        self._returned: dict[str, list[str]] = {}
-
-    def ways(
-        self, sentences: Sequence[str], report: Report, progress: Callable[[float, str], None]
-    ) -> dict[str, dict[str, str]]:
-        """For each sentence its ways, the likeliest first, with the translation that each came by."""
-        there, back = self.there, self.back
-        pivots = translate(
-            there, sentences, self.count, self._calls, report,
-            lambda share: progress(0.5 * share, f"{there.source} to {there.target}"),
-        )  # fmt: skip
-        new = [pivot for found in pivots.values() for pivot in found if pivot not in self._returned]
-        self._returned |= translate(
-            back, new, self.count, self._calls, report,
-            lambda share: progress(0.5 + 0.5 * share, f"{back.source} to {back.target}"),
-        )  # fmt: skip
-        return {
-            sentence: _ranked(sentence, {pivot: self._returned[pivot] for pivot in found})
-            for sentence, found in pivots.items()
-        }
+def _steps(there: int, back: int, sentences: int) -> int:
+    """How many sentences were translated there, and how many of their translations back, as one number."""
+    return there + back * (sentences + 1)
 
 
-def _in_order(found: dict[str, list[str]]) -> dict[str, list[str]]:
-    """By sentence, in an order that does not hang on the clock."""
-    return {sentence: found[sentence] for sentence in sorted(found, key=lambda text: (len(text), text))}
+def _parts(steps: int | None, sentences: int) -> tuple[int | None, int | None]:
+    """The two numbers that `_steps` made one of."""
+    if steps is None:
+        return None, None
+    back, there = divmod(steps, sentences + 1)
+    return there, back
 
 
-def _next(size: int, done: int, total: int, budget: Budget) -> int:
-    """How many sentences are translated before the next look at the clock: twice as many as before, but no more than
-    there is time for. All of them, where no clock ends the fit."""
-    if budget.steps is not None or budget.seconds is None or math.isinf(budget.seconds):
-        return total
-    in_time = done * (budget.seconds - budget.elapsed) / max(budget.elapsed, 1e-3)
-    return int(max(LEAST, min(MOST, 2 * size, in_time)))
+def _spent(budget: Budget, share: float) -> bool:
+    """Whether so large a share of the time is over; a replay looks at no clock."""
+    return budget.steps is None and budget.seconds is not None and budget.elapsed >= share * budget.seconds
 
 
 def _ranked(sentence: str, found: Mapping[str, Sequence[str]]) -> dict[str, str]:

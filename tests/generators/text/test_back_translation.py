@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from leaven.generators.contract import Budget, Fit, silent
-from leaven.generators.text import back_translation
 from leaven.generators.text.back_translation import BackTranslation
 from leaven.generators.text.base import Ask
 from leaven.generators.text.translation import translators
@@ -77,18 +76,37 @@ def test_the_way_that_a_text_came_by_is_told(monkeypatch: pytest.MonkeyPatch, tm
     assert {one: loaded.through(text, one) for one in found} == found
 
 
-def test_the_clock_ends_it_and_a_replay_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _, whole = learned(MANY, Budget(seconds=1e6))
-    assert whole == learned(MANY)[1] == Fit()
-    cut, fit = learned(MANY, Budget(seconds=0.0))
-    assert (fit.stopped_by, fit.steps) == ("budget", back_translation.LEAST)
-    assert len(cut._ways) == fit.steps
-    again, replayed = learned(MANY, Budget(steps=fit.steps))
-    assert list(again._ways.items()) == list(cut._ways.items())
-    assert replayed == fit
+class Clock(Budget):
+    """A clock that goes on with each look at it, so with each batch."""
+
+    ticks = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        self.ticks += 1.0
+        return self.ticks
 
 
-def test_looks_at_the_clock_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(back_translation, "MOST", 8)
-    one, two = learned(MANY)[0], learned(MANY, Budget(seconds=1e6))[0]
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 4.0, 6.0, 8.0])
+def test_the_clock_ends_it_and_a_replay_is_the_same(
+    seconds: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(There, "batch", 4)
+    monkeypatch.setattr(Back, "batch", 4)
+    whole, _ = learned(MANY)
+    monkeypatch.setenv("LEAVEN_CACHE", str(tmp_path / "other"))
+    cut, fit = learned(MANY, Clock(seconds=seconds))
+    assert fit.stopped_by == "budget"
+    assert 0 < len(cut._ways) < len(whole._ways)
+    assert all(whole._ways[sentence] == ways for sentence, ways in cut._ways.items())
+    for cache in ("other", "fresh"):
+        monkeypatch.setenv("LEAVEN_CACHE", str(tmp_path / cache))
+        again, replayed = learned(MANY, Budget(steps=fit.steps))
+        assert (again._ways, again._pivots, replayed) == (cut._ways, cut._pivots, fit)
+
+
+def test_enough_time_is_as_no_clock() -> None:
+    one, _ = learned(MANY)
+    two, fit = learned(MANY, Budget(seconds=1e6))
     assert (list(one._ways.items()), one._pivots) == (list(two._ways.items()), two._pivots)
+    assert fit == Fit()
