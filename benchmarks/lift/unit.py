@@ -205,7 +205,7 @@ class _Bench:
         with without_classics():
             self.trials.in_folds()
         choice = choose(
-            self.run, self.trials.baselines, self.trials.tried, self.parts.result["rows"]["train"]
+            self.run, self.trials.baselines, self.trials.tried, self.trials.parts.result["rows"]["train"]
         )
         self.told = {
             "chosen": _told(choice.chosen)["label"] if choice.chosen else None,
