@@ -19,6 +19,7 @@ ALIKE = 0.9  # share of shingles that two texts have in common
 # Bands and hashes in each: 99 % of pairs that are just alike are proposed. The library's own choice for a threshold
 # weighs false proposals as much as lost pairs and proposes 29 %.
 BANDS = (8, 8)
+LIKELIEST = 20  # proposals that are looked at, those with the most hashes in common
 MOST = 100_000  # texts that are remembered by their shingles
 
 
@@ -32,6 +33,7 @@ class NearTexts:
         self._most = most
         self._index = MinHashLSH(num_perm=BANDS[0] * BANDS[1], params=BANDS)
         self._shingles: list[np.ndarray] = []
+        self._hashes = np.empty((1_024, BANDS[0] * BANDS[1]), dtype=np.uint32)
         self._exact: set[bytes] = set()
 
     def add(self, text: str) -> None:
@@ -44,7 +46,11 @@ class NearTexts:
         if len(self._shingles) >= self._most:
             return
         shingles, hashed = _sketch(key)
-        self._index.insert(len(self._shingles), hashed, check_duplication=False)
+        place = len(self._shingles)
+        if place == len(self._hashes):
+            self._hashes = np.concatenate([self._hashes, np.empty_like(self._hashes)])
+        self._hashes[place] = hashed.hashvalues
+        self._index.insert(place, hashed, check_duplication=False)
         self._shingles.append(shingles)
 
     def has(self, text: str) -> bool:
@@ -53,9 +59,14 @@ class NearTexts:
         if _digest(key) in self._exact:
             return True
         shingles, hashed = _sketch(key)
-        # The index proposes; the shingles themselves decide.
-        proposed = [self._shingles[one] for one in self._index.query(hashed)]
-        return bool(proposed) and bool((_alike(shingles, proposed) >= ALIKE).any())
+        # The index proposes, the shingles themselves decide; of many, as texts of one template are, the likeliest ones.
+        proposed = self._index.query(hashed)
+        if len(proposed) > LIKELIEST:
+            places = np.sort(np.array(proposed))
+            agree = (self._hashes[places] == hashed.hashvalues.astype(np.uint32)).sum(axis=1)
+            proposed = places[np.argsort(-agree, kind="stable")[:LIKELIEST]]
+        others = [self._shingles[one] for one in proposed]
+        return bool(others) and bool((_alike(shingles, others) >= ALIKE).any())
 
     def add_new(self, text: str) -> bool:
         """Remember a text unless a nearly equal one is there; whether it was new."""

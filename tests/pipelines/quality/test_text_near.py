@@ -52,3 +52,16 @@ def test_beyond_the_most_texts_only_equal_ones_are_known() -> None:
     assert not near.add_new(two.upper())
     assert near.add_new(two.rstrip("."))
     assert len(near._shingles) == 1
+
+
+def test_among_many_texts_of_one_template_the_nearest_are_found() -> None:
+    """The index proposes nearly all of them; what is nearly equal to one is found all the same."""
+    rng = np.random.default_rng(5)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    orders = ["".join(rng.choice(letters, 8)) for _ in range(300)]
+    texts = [
+        f"please send my order {order} to the house before the end of the week, thanks" for order in orders
+    ]
+    near = NearTexts()
+    assert np.mean([near.add_new(text) for text in texts]) > 0.95
+    assert np.mean([near.has(text.replace("thanks", "thank")) for text in texts]) >= 0.95
