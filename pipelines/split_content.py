@@ -44,8 +44,9 @@ def content_of(rows: Rows, schema: Schema, task: Task, recipe: Recipe) -> Conten
         )
     labels = pa.array(task.classes, pa.string())
     digests, strata, groups, times = [], [], [], []
-    for batch in rows.batches():
-        digests.append(row_digests(kind.compared_by(batch, schema)))
+    beside = [name for name in (group,) if name is not None and name not in schema]
+    for batch in rows.batches(columns=[*schema.names, *beside]):
+        digests.append(row_digests(kind.compared_by(batch.select(schema.names), schema)))
         target = batch.column(schema.target)
         if task.type == "classification":
             texts = target.cast(pa.string())

@@ -69,7 +69,8 @@ def read(
     keep: Mapping[str, Column] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Read the recipe's texts into `out`: the column of texts and the target, other columns are left out.
+    """Read the recipe's texts into `out`: the column of texts and the target, other columns are left out, but for one
+    that rows are kept together by in the split.
 
     Arguments, files and result are those of `ingest`.
 
@@ -94,12 +95,19 @@ def read(
         target=recipe.task.target,
     )
     warnings = [note for source in parts.values() for note in source.notes]
-    unused = [name for name in parts["rows"].names if name not in schema and name not in recipe.source.drop]
+    group = recipe.split.group if recipe.split.group not in schema else None
+    if group is not None and (group not in parts["rows"].names or group in recipe.source.drop):
+        known = nearest(group, parts["rows"].names)
+        raise InputError(f"split.group: {parts['rows'].path.name} has no column '{group}'; {known}")
+    used = {*schema.names, group, *recipe.source.drop}
+    unused = [name for name in parts["rows"].names if name not in used]
     if unused:
         warnings.append(f"columns that are neither text nor label are not used: {', '.join(unused[:10])}")
     missing = frozenset(recipe.source.missing)
     written = {
-        part: _write(source, schema, missing, out / f"{part}.parquet", progress)
+        part: _write(
+            source, schema, group if part == "rows" else None, missing, out / f"{part}.parquet", progress
+        )
         for part, source in parts.items()
     }
     for part, one in written.items():
@@ -164,12 +172,11 @@ def _refuse_unfit(recipe: Recipe, text: str) -> None:
     kept = (text, recipe.task.target)
     if recipe.task.type == "regression":
         raise InputError("task.type: texts have classes; regression is for tables")
-    for place, name in (("split.group", recipe.split.group), ("split.time", recipe.split.time)):
-        if name is not None and name not in kept:
-            raise InputError(
-                f"{place}: column '{name}' is not kept: of texts the columns are the text and its label alone; divide "
-                "them yourself and name the files (split.validation_path, split.test_path)"
-            )
+    if recipe.split.time is not None:
+        raise InputError(
+            f"split.time: column '{recipe.split.time}': texts are not divided by time; divide them yourself and name "
+            "the files (split.validation_path, split.test_path)"
+        )
     if recipe.source.columns:
         name = next(iter(recipe.source.columns))
         raise InputError(
@@ -209,24 +216,34 @@ def _check_names(source: Any, text: str, target: str, field: str) -> None:
             raise InputError(f"{asked}: the name '{name}' is kept for synthetic rows; rename the column")
 
 
-def _write(source: Any, schema: Schema, missing: frozenset[str], path: Path, progress: Progress) -> _Written:
-    """Write a source's usable rows, batch by batch."""
-    made, content = _Written(), hashlib.sha256()
-    with pq.ParquetWriter(path, schema.arrow(), compression="zstd", use_dictionary=[schema.target]) as writer:
+def _write(
+    source: Any,
+    schema: Schema,
+    group: str | None,
+    missing: frozenset[str],
+    path: Path,
+    progress: Progress,
+) -> _Written:
+    """Write a source's usable rows, batch by batch; beside them the column that keeps rows together, if any."""
+    made, content, columns = _Written(), hashlib.sha256(), schema.arrow()
+    if group is not None:
+        columns = columns.append(pa.field(group, pa.string()))
+    with pq.ParquetWriter(path, columns, compression="zstd", use_dictionary=[schema.target]) as writer:
         start = 0
         for batch in source.batches():
-            rows = list(_usable(batch, schema, missing, made, start))
+            rows = list(_usable(batch, columns.names, missing, made, start))
             start += batch.num_rows
             if not rows:
                 continue
             table = pa.Table.from_arrays([pa.array(column, pa.string()) for column in zip(*rows, strict=True)],
-                                         schema=schema.arrow())  # fmt: skip
+                                         schema=columns)  # fmt: skip
             writer.write_table(table)
             content.update(row_digests(table).tobytes())
-            made.labels.update(label for _, label in rows)
-            made.lengths += [len(text) for text, _ in rows]
+            texts = [row[0] for row in rows]
+            made.labels.update(row[1] for row in rows)
+            made.lengths += [len(text) for text in texts]
             digests = value_digests(table.column(0))
-            made.sample.add([text for text, _ in rows], digests)
+            made.sample.add(texts, digests)
             made.distinct.add(digests)
             made.rows += len(rows)
             progress(float("nan"), f"{made.rows:,} texts")
@@ -235,12 +252,12 @@ def _write(source: Any, schema: Schema, missing: frozenset[str], path: Path, pro
 
 
 def _usable(
-    batch: pa.Table, schema: Schema, missing: frozenset[str], made: _Written, start: int
-) -> Iterator[tuple[str, str]]:
-    """Text and label of each row that can be used; the others become faults."""
-    text, target = schema.names
-    columns = (batch.column(name).cast(pa.string()).to_pylist() for name in (text, target))
-    for number, (value, label) in enumerate(zip(*columns, strict=True), start):
+    batch: pa.Table, names: Sequence[str], missing: frozenset[str], made: _Written, start: int
+) -> Iterator[tuple[Any, ...]]:
+    """Text, label and what else is named of each row that can be used; the others become faults."""
+    text, target, *_ = names
+    columns = (batch.column(name).cast(pa.string()).to_pylist() for name in names)
+    for number, (value, label, *more) in enumerate(zip(*columns, strict=True), start):
         name = clean_label(label)
         if not name or label in missing or name in missing:
             made.faults.append((number, target, value and value[:200], "target is missing"))
@@ -251,7 +268,7 @@ def _usable(
             made.faults.append((number, text, value and value[:200], str(fault)))
             continue
         made.mended += mended
-        yield usable, name
+        yield usable, name, *(None if one in missing else one for one in more)
 
 
 def _refuse_mostly_faulty(source: Any, written: _Written) -> None:

@@ -150,8 +150,8 @@ def asks(folder: Path, name: str, more: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "more, told",
     [
-        ({"split": {"group": "who"}}, "split.group: column 'who' is not kept"),
-        ({"split": {"time": "when"}}, "split.time: column 'when' is not kept"),
+        ({"split": {"group": "whom"}}, "split.group: a.csv has no column 'whom'; did you mean 'who'"),
+        ({"split": {"time": "when"}}, "split.time: column 'when': texts are not divided by time"),
         ({"task": {"type": "regression"}}, "task.type: texts have classes"),
         (
             {"source": {"kind": "text", "path": "a.csv", "columns": {"text": "number"}}},
