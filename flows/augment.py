@@ -15,7 +15,7 @@ from leaven.flows import approve, gpu, lineage, notify, progress, starting
 from leaven.flows.tasks import Stage, storage
 from leaven.flows.trials import Trials
 from leaven.flows.workers import Runner, Workers, start
-from leaven.generators.text.endpoint import forget_spent
+from leaven.generators.text.spent import forget_spent
 from leaven.pipelines import approval, marked, stage
 from leaven.pipelines.certify import certify
 from leaven.pipelines.choose import Choice, Tried, choose

@@ -17,7 +17,7 @@ from leaven.generators.contract import Budget, Fit, Parameters, Progress
 from leaven.generators.seeds import derive
 from leaven.generators.text.base import Ask, TextGenerator
 from leaven.generators.text.calls import Calls
-from leaven.generators.text.endpoint import EndpointParameters
+from leaven.generators.text.endpoint_parameters import EndpointParameters
 from leaven.generators.text.plain import plain
 from leaven.generators.text.translation import translators
 from leaven.generators.text.translation.texts import Report, split, translate

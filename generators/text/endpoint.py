@@ -7,17 +7,14 @@ budget of them, or of money, stops the rest: what has been answered by then is k
 
 import json
 import os
-import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-
-from leaven.generators.contract import Parameters
 from leaven.generators.errors import ModelError
+from leaven.generators.text.endpoint_parameters import EndpointParameters
+from leaven.generators.text.spent import Spent, short, spent_together
 
 KEYS = ("LEAVEN_API_KEY", "OPENAI_API_KEY")  # variables that the key is read from
 REFUSED = (400, 413, 422)  # of one question, such as one that is too long: the others may be answered
@@ -29,145 +26,6 @@ _MALFORMED = (
     TypeError,
     ValueError,
 )  # what reading an answer may raise
-
-_Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class EndpointParameters(BaseModel):
-    """Where the model is, and how much may be asked of it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    url: str = Field(description="base of the protocol, such as http://localhost:8000/v1")
-    model: str = Field(min_length=1, description="name of the model there")
-    temperature: float = Field(0.9, ge=0, le=2, description="of sampling")
-    concurrency: int = Field(8, ge=1, le=256, description="requests on their way at once")
-    retries: int = Field(4, ge=0, le=20, description="of a request that fails in passing")
-    timeout: float = Field(60.0, gt=0, description="seconds for an answer")
-    max_tokens: int | None = Field(
-        None,
-        gt=0,
-        description="tokens, of questions and answers, after which it stops; all fits of a run's process share them",
-    )
-    price: tuple[_Price, _Price] | None = Field(
-        None, description="of a million tokens asked and answered, in any currency"
-    )
-    max_cost: float | None = Field(
-        None,
-        gt=0,
-        description="cost after which it stops, needs a price; all fits of a run's process share it",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _http(cls, value: str) -> str:
-        if not re.match(r"https?://[^/@\s]+", value) or "@" in value.split("/")[2]:
-            raise ValueError("expected http://HOST/... or https://HOST/..., without a name or key in it")
-        try:
-            named = bool(urlsplit(value).hostname) and urlsplit(value).port != 0
-        except ValueError:
-            named = False
-        if not named:
-            raise ValueError(
-                "expected http://HOST:PORT/..., where PORT is a number of 1 to 65535 or left out"
-            )
-        return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _priced(self) -> Self:
-        if self.max_cost is not None and not any(self.price or ()):
-            raise ValueError("max_cost needs a price: [asked, answered] of a million tokens, not both 0")
-        return self
-
-    @property
-    def digest(self) -> dict[str, Any]:
-        """What answers depend on."""
-        return {"url": self.url, "model": self.model, "temperature": self.temperature}
-
-
-class ModelOrEndpoint(Parameters):
-    """Parameters of a generator that has one of the two write."""
-
-    endpoint: EndpointParameters | None = Field(
-        None, description="a model behind an endpoint: url, model, and limits"
-    )
-    model: str | None = None
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if (self.endpoint is None) == (self.model is None):
-            raise ValueError("name either an endpoint or a model")
-        return self
-
-
-class Spent:
-    """Tokens so far, and what they cost; what failed alone, and the shortest that was said of it."""
-
-    def __init__(self, parameters: EndpointParameters):
-        self._parameters, self._lock = parameters, threading.Lock()
-        self.requests = self.asked = self.answered = self.estimated = self.useless = self.refused = 0
-        self._such = self._why = ""
-
-    def add(self, asked: int, answered: int, *, estimated: bool = False) -> None:
-        """Count a request; `estimated`: its tokens are."""
-        with self._lock:
-            self.requests += 1
-            self.asked += asked
-            self.answered += answered
-            self.estimated += estimated
-
-    def add_useless(self, answer: str) -> None:
-        """Count an answer that held no texts."""
-        with self._lock:
-            self.useless += 1
-            self._such = _shorter(answer, self._such)
-
-    def add_refused(self, why: str) -> None:
-        """Count a question that was refused, which costs nothing."""
-        with self._lock:
-            self.refused += 1
-            self._why = _shorter(why, self._why)
-
-    @property
-    def cost(self) -> float | None:
-        """In the currency of the price; None where there is no price."""
-        price = self._parameters.price
-        return None if price is None else (self.asked * price[0] + self.answered * price[1]) / 1e6
-
-    @property
-    def over(self) -> bool:
-        """Whether the budget is used up."""
-        limit, cost = self._parameters, self.cost
-        tokens = limit.max_tokens is not None and self.asked + self.answered >= limit.max_tokens
-        return tokens or (limit.max_cost is not None and cost is not None and cost >= limit.max_cost)
-
-    def told(self) -> str:
-        """In words."""
-        cost = self.cost
-        told = f"{self.requests:,} requests, {self.asked:,} tokens asked and {self.answered:,} answered"
-        told += f", cost {cost:.4g}" if cost is not None else ""
-        if self.estimated:
-            told += f"; the endpoint did not count those of {self.estimated:,}: estimated"
-        if self.refused:
-            told += f"; it refused {self.refused:,} questions, such as: {_short(self._why, 150)}"
-        if self.useless:
-            such = f", such as {_short(self._such, 60)!r}" if self._such else ""
-            told += f"; {self.useless:,} answers held no JSON array of texts{such}"
-        return told
-
-
-_together: dict[tuple[Any, ...], Spent] = {}  # of this process, by where and how much may be asked
-
-
-def _spent_together(limit: EndpointParameters) -> Spent:
-    """What all endpoints of this process with the same limits have spent."""
-    place = (limit.url, limit.model, limit.max_tokens, limit.max_cost, limit.price)
-    return _together.setdefault(place, Spent(limit))
-
-
-def forget_spent() -> None:
-    """Begin all budgets of this process anew."""
-    _together.clear()
 
 
 class Endpoint:
@@ -181,7 +39,7 @@ class Endpoint:
     def __init__(self, parameters: EndpointParameters):
         self.parameters, self.spent = parameters, Spent(parameters)
         self.failed: ModelError | None = None
-        self._together, self._lock = _spent_together(parameters), threading.Lock()
+        self._together, self._lock = spent_together(parameters), threading.Lock()
         self._key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "none")
         self._made: Any = None
 
@@ -291,7 +149,7 @@ class Endpoint:
 
     def _said(self, error: Any) -> str:
         """What a server said of an error, short and without the key."""
-        return _short(self._hidden(str(getattr(error, "message", error))), 150)
+        return short(self._hidden(str(getattr(error, "message", error))), 150)
 
     def _hidden(self, told: str) -> str:
         return told.replace(self._key, "***") if self._key != "none" else told
@@ -310,17 +168,6 @@ def _count(usage: Any, name: str) -> int:
     """Tokens that a server counted; 0 where it did not."""
     value = getattr(usage, name, None)
     return value if isinstance(value, int) and value > 0 else 0
-
-
-def _shorter(one: str, other: str) -> str:
-    """The shorter of two texts, of those that say anything; the same in whatever order they come."""
-    return min((text for text in (one, other) if text), key=lambda text: (len(text), text), default="")
-
-
-def _short(text: str, most: int) -> str:
-    """A text on one line, cut."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[:most]}…"
 
 
 def texts_in(answer: str) -> list[str]:

@@ -17,7 +17,8 @@ from leaven.generators.errors import FitError
 from leaven.generators.seeds import derive
 from leaven.generators.text.asking import EndpointWriter, answers_to
 from leaven.generators.text.base import Ask, TextGenerator
-from leaven.generators.text.endpoint import Endpoint, ModelOrEndpoint
+from leaven.generators.text.endpoint import Endpoint
+from leaven.generators.text.endpoint_parameters import ModelOrEndpoint
 from leaven.generators.text.plain import plain
 from leaven.generators.text.prompts import prompt
 

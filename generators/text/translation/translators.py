@@ -4,7 +4,8 @@ import string
 from pathlib import Path
 
 from leaven.generators.errors import ModelError
-from leaven.generators.text.endpoint import Endpoint, EndpointParameters
+from leaven.generators.text.endpoint import Endpoint
+from leaven.generators.text.endpoint_parameters import EndpointParameters
 from leaven.generators.text.translation.contract import Translator
 
 OPUS = "Helsinki-NLP/opus-mt-{source}-{target}"

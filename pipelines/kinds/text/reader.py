@@ -22,6 +22,7 @@ from leaven.pipelines.kinds.files.parquet_file import is_parquet, open_parquet
 from leaven.pipelines.kinds.table.statistics import Distinct
 from leaven.pipelines.kinds.text.clean import Fault, clean, clean_label
 from leaven.pipelines.kinds.text.language import languages
+from leaven.pipelines.kinds.text.refusals import check_dropped, check_names, refuse_doubled, refuse_unfit
 from leaven.pipelines.recipe import Recipe, resolve
 from leaven.pipelines.recipe import Source as SourceRecipe
 from leaven.pipelines.recipe_errors import nearest
@@ -31,7 +32,6 @@ TEXT = "text"  # the text column's usual name
 SAMPLE = 500  # texts whose language is looked at
 COUNTED = 65_536  # different texts up to which their number is exact
 MIXED = 0.1  # share of texts in another language that is worth a word
-_RESERVED = ("_generator", "_source_row", "_seed", "_reason", "_origin", "_row", "_column", "_value")
 
 
 class _Sample:
@@ -86,10 +86,10 @@ def read(
         if path is not None
     }
     text = recipe.source.text or TEXT
-    _refuse_unfit(recipe, text)
+    refuse_unfit(recipe, text)
     for part, source in parts.items():
-        _check_names(source, text, recipe.task.target, named[part][0])
-        _check_dropped(source, recipe.source.drop)
+        check_names(source, text, recipe.task.target, named[part][0])
+        check_dropped(source, recipe.source.drop)
     schema = Schema(
         columns=(Column(name=text, type="text"), Column(name=recipe.task.target, type="category")),
         target=recipe.task.target,
@@ -151,69 +151,14 @@ def open_texts(path: Path, how: SourceRecipe, field: str) -> Any:
         raise InputError(f"{field}: {path} cannot be read: {error.strerror or error}") from None
     if source is None:
         source = open_jsonl(path) if is_jsonl(path) else open_csv(path, how.delimiter, how.encoding)
-    _refuse_doubled(source)
+    refuse_doubled(source)
     return source
-
-
-def _refuse_doubled(source: Any) -> None:
-    seen: dict[str, int] = {}
-    for number, name in enumerate(source.names, 1):
-        if name in seen:
-            line = "" if source.typed else " line 1"
-            raise InputError(
-                f"{source.path.name}{line}: the name '{name}' stands over columns {seen[name]} and {number}; "
-                "expected different names"
-            )
-        seen[name] = number
-
-
-def _refuse_unfit(recipe: Recipe, text: str) -> None:
-    """What a recipe may ask of tables alone is refused, not ignored."""
-    kept = (text, recipe.task.target)
-    if recipe.task.type == "regression":
-        raise InputError("task.type: texts have classes; regression is for tables")
-    if recipe.split.time is not None:
-        raise InputError(
-            f"split.time: column '{recipe.split.time}': texts are not divided by time; divide them yourself and name "
-            "the files (split.validation_path, split.test_path)"
-        )
-    if recipe.source.columns:
-        name = next(iter(recipe.source.columns))
-        raise InputError(
-            f"source.columns: column '{name}' is given a type; texts and labels have theirs (types are for tables)"
-        )
-    for name in kept:
-        if name in recipe.source.drop:
-            raise InputError(
-                f"source.drop: column '{name}' is the column of texts or labels; it cannot be left out"
-            )
-
-
-def _check_dropped(source: Any, drop: Sequence[str]) -> None:
-    for name in drop:
-        if name not in source.names and not source.typed:  # a dropped Parquet column has not even been opened
-            raise InputError(
-                f"source.drop: {source.path.name} has no column '{name}'; {nearest(name, source.names)}"
-            )
 
 
 def _asked(recipe: Recipe) -> Any:
     """The recipe's task, its positive class in the form of labels."""
     positive = recipe.task.positive
     return recipe.task.model_copy(update={"positive": positive and clean_label(positive)})
-
-
-def _check_names(source: Any, text: str, target: str, field: str) -> None:
-    if text == target:
-        raise InputError(f"task.target: '{target}' is the column of texts; expected the column of labels")
-    for asked, name in (("source.text", text), ("task.target", target)):
-        if name not in source.names:
-            place = asked if field == "source.path" else field
-            raise InputError(
-                f"{place}: {source.path.name} has no column '{name}'; {nearest(name, source.names)}"
-            )
-        if name in _RESERVED:
-            raise InputError(f"{asked}: the name '{name}' is kept for synthetic rows; rename the column")
 
 
 def _write(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leaven.generators.text.endpoint import forget_spent
+from leaven.generators.text.spent import forget_spent
 
 
 @pytest.fixture(autouse=True)

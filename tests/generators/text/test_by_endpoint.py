@@ -6,7 +6,8 @@ import pytest
 
 from leaven.generators.errors import ModelError
 from leaven.generators.text.calls import Calls
-from leaven.generators.text.endpoint import Endpoint, EndpointParameters
+from leaven.generators.text.endpoint import Endpoint
+from leaven.generators.text.endpoint_parameters import EndpointParameters
 from leaven.generators.text.translation.by_endpoint import ByEndpoint
 from leaven.generators.text.translation.texts import translate
 from leaven.generators.text.translation.translators import pair

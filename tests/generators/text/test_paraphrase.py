@@ -12,8 +12,9 @@ from leaven.generators.contract import Budget, Fit
 from leaven.generators.errors import FitError, ModelError
 from leaven.generators.rows import Rows, to_arrow
 from leaven.generators.schema import Column, Schema
-from leaven.generators.text.endpoint import forget_spent, texts_in
+from leaven.generators.text.endpoint import texts_in
 from leaven.generators.text.paraphrase import Paraphrase
+from leaven.generators.text.spent import forget_spent
 
 from .fake_endpoint import KEY, Clock, Fake, serving
 
