@@ -18,6 +18,7 @@ FAILED = 1
 INTERRUPTED = 130
 TERMINATED = 143
 _AGAIN = 0.05  # seconds
+_came: list[signal.Signals] = []  # the signals that asked the command to end
 
 
 class Terminated(BaseException):
@@ -26,8 +27,12 @@ class Terminated(BaseException):
 
 def run(app: Any, arguments: list[str] | None = None) -> int:
     """Run the typer application; returns the exit status and never raises."""
+    _came.clear()
+    interrupt = signal.getsignal(signal.SIGINT)
     with contextlib.suppress(ValueError):  # not in the main thread, as in some tests
         signal.signal(signal.SIGTERM, _terminate)
+        if interrupt is signal.default_int_handler:  # else somebody, such as nohup, ignores it
+            signal.signal(signal.SIGINT, _interrupt)
     ignored, sys.unraisablehook = sys.unraisablehook, _unraisable
     try:
         code = app(arguments, standalone_mode=False)
@@ -37,13 +42,13 @@ def run(app: Any, arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, Terminated) as stopped:
         return _stopped(stopped)
     except LeavenError as error:
-        return _stopped(Terminated()) if _terminated() else _fail(error, str(error), error.exit_code)
+        return _stopped(_end()) if _came else _fail(error, str(error), error.exit_code)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if _terminated():
-            return _stopped(Terminated())
+        if _came:
+            return _stopped(_end())
         if type(error).__name__ == "Abort":
             return _stopped(error)
         if hasattr(error, "format_message"):  # typer's own complaints about how it was called
@@ -51,21 +56,31 @@ def run(app: Any, arguments: list[str] | None = None) -> int:
         return _unexpected(error)
     finally:
         sys.unraisablehook = ignored
+        if signal.getsignal(signal.SIGINT) is _interrupt:  # one that comes again finds nothing to end
+            signal.signal(signal.SIGINT, signal.SIG_IGN if _came else interrupt)
 
 
-def raise_if_terminated() -> None:
-    """End the command if SIGTERM came: libraries may make an error of their own of what it raised."""
-    if _terminated():
-        raise Terminated
+def raise_if_ended() -> None:
+    """End the command if a signal has asked for it: libraries swallow what it raised, or make an error of it. Other
+    threads end with the main one."""
+    if _came and threading.current_thread() is threading.main_thread():
+        raise _end()
+
+
+def _interrupt(*_: Any) -> None:
+    _came.append(signal.SIGINT)
+    raise KeyboardInterrupt
 
 
 def _terminate(*_: Any) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _came.append(signal.SIGTERM)
     raise Terminated
 
 
-def _terminated() -> bool:
-    return signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+def _end() -> BaseException:
+    """What the signal that came last raises."""
+    return Terminated() if _came[-1] == signal.SIGTERM else KeyboardInterrupt()
 
 
 def _unraisable(what: Any) -> None:

@@ -11,6 +11,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any, Protocol
 
 from leaven.flows import artifacts as pages
+from leaven.flows import ending
 from leaven.generators.contract import Progress
 from leaven.generators.errors import InputError
 from leaven.pipelines.report.words import duration
@@ -141,13 +142,14 @@ def stage(name: str) -> Iterator[Progress]:
     """Show one stage while the block runs; yields the function that the stage reports to.
 
     Inside a Prefect run the stage also has a progress artifact, once it has taken a few seconds. What goes
-    wrong in showing progress never stops a run.
+    wrong in showing progress never stops a run. A signal to end that a library swallowed ends it here.
     """
     start = time.monotonic()
     shown = list(_displays)
     page = pages.Page.here(name)
 
     def report(share: float, text: str) -> None:
+        ending.raise_if_ended()
         share = share if isnan(share) else min(1.0, max(0.0, float(share)))
         elapsed = time.monotonic() - start
         for one in shown:

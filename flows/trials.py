@@ -173,7 +173,7 @@ class Trials:
                     progress=tell,
                 )
         except (FitError, InputError) as error:
-            ending.raise_if_terminated()
+            ending.raise_if_ended()
             one.fail(error)
             return
         every = [rows for _, rows in made.values()]
@@ -193,7 +193,7 @@ class Trials:
             model = self._fit(candidate, train, part)
             made = self._make(candidate, model, plan, screen, train, part)
         except (FitError, InputError) as error:
-            ending.raise_if_terminated()
+            ending.raise_if_ended()
             return f"{candidate.label} could not be made again ({part}): {error}"
         spent = {"fit": model.seconds, "sample": made.seconds_sample, "screen": made.seconds_screen}
         for name, seconds in spent.items():

@@ -34,7 +34,7 @@ def app(arguments, standalone_mode):
         except BaseException as stopped:  # as some libraries do
             raise FitError("the fit went wrong") from stopped
     except FitError:
-        ending.raise_if_terminated()
+        ending.raise_if_ended()
 
 sys.exit(ending.run(app))
 """
@@ -57,4 +57,34 @@ def test_a_signal_that_python_drops_is_asked_for_again(sent: int, status: int) -
 def test_a_failure_that_a_signal_made_is_an_end() -> None:
     ended = subprocess.run([sys.executable, "-c", DISGUISED], capture_output=True, text=True, timeout=30)
     assert ended.returncode == 143
+    assert ended.stderr == "leaven: interrupted; what was finished is kept, a rerun resumes\n"
+
+
+SWALLOWED = """
+import signal, sys, time
+from leaven.flows import ending, progress
+
+def app(arguments, standalone_mode):
+    try:
+        signal.raise_signal(int(sys.argv[1]))
+        time.sleep(60)
+    except BaseException:  # as some libraries do
+        pass
+    with progress.stage("next"):
+        time.sleep(60)
+
+sys.exit(ending.run(app))
+"""
+
+
+@pytest.mark.parametrize(("sent", "status"), [(2, 130), (15, 143)])
+def test_a_signal_that_a_library_swallows_ends_the_next_stage(sent: int, status: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SWALLOWED, str(sent)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert ended.returncode == status
     assert ended.stderr == "leaven: interrupted; what was finished is kept, a rerun resumes\n"
