@@ -38,28 +38,6 @@ def app(arguments, standalone_mode):
 
 sys.exit(ending.run(app))
 """
-
-
-@pytest.mark.parametrize(("sent", "status"), [(2, 130), (15, 143)])
-def test_a_signal_that_python_drops_is_asked_for_again(sent: int, status: int) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", DROPPED, str(sent)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        # Tests that a shell runs in the background have SIGINT ignored, and their children would too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    assert ended.returncode == status
-    assert ended.stderr == "leaven: interrupted; what was finished is kept, a rerun resumes\n"
-
-
-def test_a_failure_that_a_signal_made_is_an_end() -> None:
-    ended = subprocess.run([sys.executable, "-c", DISGUISED], capture_output=True, text=True, timeout=30)
-    assert ended.returncode == 143
-    assert ended.stderr == "leaven: interrupted; what was finished is kept, a rerun resumes\n"
-
-
 SWALLOWED = """
 import signal, sys, time
 from leaven.flows import ending, progress
@@ -77,14 +55,29 @@ sys.exit(ending.run(app))
 """
 
 
-@pytest.mark.parametrize(("sent", "status"), [(2, 130), (15, 143)])
-def test_a_signal_that_a_library_swallows_ends_the_next_stage(sent: int, status: int) -> None:
+def ends(script: str, *arguments: int) -> int:
+    """The exit status of a command that a signal ends with its one line."""
     ended = subprocess.run(
-        [sys.executable, "-c", SWALLOWED, str(sent)],
+        [sys.executable, "-c", script, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=30,
+        # Tests that a shell runs in the background have SIGINT ignored, and their children would too.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert ended.returncode == status
     assert ended.stderr == "leaven: interrupted; what was finished is kept, a rerun resumes\n"
+    return ended.returncode
+
+
+@pytest.mark.parametrize(("sent", "status"), [(2, 130), (15, 143)])
+def test_a_signal_that_python_drops_is_asked_for_again(sent: int, status: int) -> None:
+    assert ends(DROPPED, sent) == status
+
+
+def test_a_failure_that_a_signal_made_is_an_end() -> None:
+    assert ends(DISGUISED) == 143
+
+
+@pytest.mark.parametrize(("sent", "status"), [(2, 130), (15, 143)])
+def test_a_signal_that_a_library_swallows_ends_the_next_stage(sent: int, status: int) -> None:
+    assert ends(SWALLOWED, sent) == status
