@@ -27,7 +27,6 @@ class Terminated(BaseException):
 
 def run(app: Any, arguments: list[str] | None = None) -> int:
     """Run the typer application; returns the exit status and never raises."""
-    _came.clear()
     interrupt = signal.getsignal(signal.SIGINT)
     with contextlib.suppress(ValueError):  # not in the main thread, as in some tests
         signal.signal(signal.SIGTERM, _terminate)
@@ -58,6 +57,7 @@ def run(app: Any, arguments: list[str] | None = None) -> int:
         sys.unraisablehook = ignored
         if signal.getsignal(signal.SIGINT) is _interrupt:  # one that comes again finds nothing to end
             signal.signal(signal.SIGINT, signal.SIG_IGN if _came else interrupt)
+        _came.clear()  # they ended this command, not whatever the process does next
 
 
 def raise_if_ended() -> None:

@@ -196,6 +196,7 @@ def test_sigterm_is_told_as_such_whatever_a_library_makes_of_it(
     before = signal.getsignal(signal.SIGTERM)
     try:
         assert ending.run(stopped) == ending.TERMINATED
+        ending.raise_if_ended()  # it ended that command alone
     finally:
         signal.signal(signal.SIGTERM, before)
     assert capsys.readouterr().err == "leaven: interrupted; what was finished is kept, a rerun resumes\n"
