@@ -60,36 +60,35 @@ class BackTranslation(TextGenerator):
     def _learn(self, *, seed: int, budget: Budget, progress: Progress) -> Fit:
         """Translate every train text there and back, so that sampling only chooses.
 
-        Where the clock ends it, the sentences that were not reached, the longest ones, stay as they are. The way there
-        has half of the time.
+        The shorter sentences come first; where the clock ends it, those that were not reached stay as they are.
         """
-        sentences = list(dict.fromkeys(s for text in self.texts for s in self._sentences(text)))
-        first, second = _parts(budget.steps, len(sentences))
+        different = dict.fromkeys(s for text in self.texts for s in self._sentences(text))
+        sentences = sorted(different, key=lambda text: (len(text), text))
         there, back = self._translators()
         calls, report, count = Calls(), Report(), self.parameters.alternatives
-        pivots = translate(
-            there, sentences, count, calls, report,
-            lambda share: progress(0.5 * share, f"{self.name}: {there.source} to {there.target}"),
-            most=first, spent=lambda: _spent(budget, 0.5),
-        )  # fmt: skip
-        asked = list(dict.fromkeys(pivot for found in pivots.values() for pivot in found))
-        returned = translate(
-            back, asked, count, calls, report,
-            lambda share: progress(0.5 + 0.5 * share, f"{self.name}: {back.source} to {back.target}"),
-            most=second, spent=lambda: _spent(budget, 1.0),
-        )  # fmt: skip
-        for sentence, found in pivots.items():
-            reached = {pivot: returned[pivot] for pivot in found if pivot in returned}
-            if reached or not found:
-                ways = _ranked(sentence, reached)
+        part, reached = max(1, there.batch // count), 0  # so that there is a batch to be translated back
+        most = min(
+            budget.steps or len(sentences), len(sentences)
+        )  # a replay goes no further than its fit went
+        while reached < most:
+            until = min(reached + part, most)
+            pivots = translate(there, sentences[reached:until], count, calls, report)
+            returned = translate(
+                back, [one for found in pivots.values() for one in found], count, calls, report
+            )
+            for sentence, found in pivots.items():
+                ways = _ranked(sentence, {pivot: returned[pivot] for pivot in found})
                 self._ways[sentence], self._pivots[sentence] = list(ways), list(ways.values())
+            reached = until
+            progress(reached / len(sentences), f"{self.name}: {there.source} to {there.target} and back")
+            if budget.spent(reached):
+                break
         progress(1.0, f"{self.name}: {report.kept:,} of {report.asked:,} translations were known from before")
         notes = [*self._notes(report), *([back.told] if back.told else [])]
-        if len(pivots) == len(sentences) and len(returned) == len(asked):
+        if reached == len(sentences):
             return Fit(notes=notes)
-        told = f"time was left for {len(self._ways):,} of {len(sentences):,} sentences; the others stay as they are"
-        steps = _steps(len(pivots), len(returned), len(sentences))
-        return Fit(steps=steps, stopped_by="budget", notes=[*notes, told])
+        told = f"time was left for {reached:,} of {len(sentences):,} sentences; the others stay as they are"
+        return Fit(steps=reached, stopped_by="budget", notes=[*notes, told])
 
     def _translators(self) -> Any:
         asked = self.parameters
@@ -148,24 +147,6 @@ class BackTranslation(TextGenerator):
         if len(ways) == 1:
             return ways[0][ask.replicate % len(ways[0])]
         return " ".join(found[int(rng.integers(len(found)))] for found in ways)
-
-
-def _steps(there: int, back: int, sentences: int) -> int:
-    """How many sentences were translated there, and how many of their translations back, as one number."""
-    return there + back * (sentences + 1)
-
-
-def _parts(steps: int | None, sentences: int) -> tuple[int | None, int | None]:
-    """The two numbers that `_steps` made one of."""
-    if steps is None:
-        return None, None
-    back, there = divmod(steps, sentences + 1)
-    return there, back
-
-
-def _spent(budget: Budget, share: float) -> bool:
-    """Whether so large a share of the time is over; a replay looks at no clock."""
-    return budget.steps is None and budget.seconds is not None and budget.elapsed >= share * budget.seconds
 
 
 def _ranked(sentence: str, found: Mapping[str, Sequence[str]]) -> dict[str, str]:

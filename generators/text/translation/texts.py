@@ -4,9 +4,8 @@ Nothing is cut short: a sentence too long for the model is split at a comma or a
 translated fails alone.
 """
 
-import itertools
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from leaven.generators.text.calls import Calls, key
@@ -61,15 +60,10 @@ def translate(
     count: int,
     calls: Calls,
     report: Report | None = None,
-    progress: Callable[[float], None] = lambda share: None,
-    *,
-    most: int | None = None,
-    spent: Callable[[], bool] = lambda: False,
 ) -> dict[str, list[str]]:
     """Translations of each different sentence that passed the checks, best first, at most `count`.
 
-    A sentence without a letter, such as a number or a smiley, is its own translation. Where the time ends it, there are
-    those of the shorter sentences alone.
+    A sentence without a letter, such as a number or a smiley, is its own translation.
 
     Args:
         translator: does the work; what it has answered before is not asked again.
@@ -77,40 +71,29 @@ def translate(
         count: alternatives of each.
         calls: where answers are kept.
         report: counts what was done, where somebody wants to know.
-        progress: called with the share done.
-        most: only so many sentences, the shorter ones: a replay of what the time ended.
-        spent: asked after each batch whether the time is over.
 
     Raises:
         ModelError: the translator failed for good; what it answered before is kept.
     """
     report = report or Report()
     # like lengths beside each other
-    different = sorted(dict.fromkeys(sentences), key=lambda text: (len(text), text))[:most]
+    different = sorted(dict.fromkeys(sentences), key=lambda text: (len(text), text))
     asked = [sentence for sentence in different if _speaks(sentence)]
     report.asked += len(asked)
     settings = [VERSION, translator.digest, translator.source, translator.target, count]
-
-    def key_of(sentence: str) -> bytes:
-        return key("translate", settings, sentence)
-
+    keys = {sentence: key("translate", settings, sentence) for sentence in asked}
     answers: dict[bytes, dict[str, list[str]] | None] = {}
-    work = calls.through(asked, key_of, lambda part: _checked(translator, part, count), translator.batch)
+    work = calls.through(
+        asked, keys.__getitem__, lambda part: _checked(translator, part, count), translator.batch
+    )
     for turn, batch in enumerate(work):
         if translator.failed:  # only now, so that what was translated before is kept
             raise translator.failed
         report.kept += len(batch) if turn == 0 else 0
         answers |= batch
-        progress(len(answers) / max(1, len(asked)))
-        if turn and spent():
-            break
-    # What was known of longer ones is left out too, so that a replay needs their number alone.
-    reached = itertools.takewhile(lambda one: not _speaks(one) or key_of(one) in answers, different)
-    different = list(reached)
-    asked = [sentence for sentence in different if _speaks(sentence)]
     found = {sentence: [sentence] for sentence in different}
     for sentence in asked:
-        answer = answers[key_of(sentence)] or {"ways": [], "faults": []}
+        answer = answers[keys[sentence]] or {"ways": [], "faults": []}
         found[sentence] = answer["ways"]
         for fault in answer["faults"]:
             report.faults[fault] = report.faults.get(fault, 0) + 1

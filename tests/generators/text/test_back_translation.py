@@ -87,7 +87,7 @@ class Clock(Budget):
         return self.ticks
 
 
-@pytest.mark.parametrize("seconds", [1.0, 3.0, 4.0, 6.0, 8.0])
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 4.0])
 def test_the_clock_ends_it_and_a_replay_is_the_same(
     seconds: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -97,7 +97,7 @@ def test_the_clock_ends_it_and_a_replay_is_the_same(
     monkeypatch.setenv("LEAVEN_CACHE", str(tmp_path / "other"))
     cut, fit = learned(MANY, Clock(seconds=seconds))
     assert fit.stopped_by == "budget"
-    assert 0 < len(cut._ways) < len(whole._ways)
+    assert 0 < fit.steps == len(cut._ways) < len(whole._ways)
     assert all(whole._ways[sentence] == ways for sentence, ways in cut._ways.items())
     for cache in ("other", "fresh"):
         monkeypatch.setenv("LEAVEN_CACHE", str(tmp_path / cache))
