@@ -22,11 +22,12 @@ _WAIT, _PAUSE = (
 )  # seconds for another process that writes, and between two looks at whether it still does
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
+_PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
 
 def key(*parts: Any) -> bytes:
     """What a call is known by: a digest of all that its answer depends on."""
-    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(_PLAIN.encode(parts).encode()).digest()
 
 
 class Calls:
