@@ -10,11 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from leaven.generators.errors import InputError
-from leaven.pipelines.recipe import Recipe, resolve
+from leaven.pipelines.recipe import Candidate, Recipe, resolve
 from leaven.pipelines.recipe_errors import Where, dotted, explain, kind_of, one_line
 
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 100_000
+_TUNED = re.compile("^(transformer:)(.+)$")  # a learner with the folder or name of its model
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Path]:
@@ -218,20 +219,29 @@ def _candidates(recipe: Recipe, where: "_Places") -> None:
 
 
 def _with_folders(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe with the models that its candidates name as folders counted from the recipe's folder; other names,
-    such as those of a hub, stay as they are."""
-    if recipe.candidates == "auto":
-        return recipe
-    counted = []
-    for candidate in recipe.candidates:
+    """The recipe with the models that it names as folders counted from the recipe's folder; other names, such as those
+    of a hub, stay as they are."""
+
+    def counted(name: str) -> str:
+        return str(folder / name) if _folder_there(name, folder) else name
+
+    def candidate_of(candidate: Candidate) -> Candidate:
         named = {field: candidate.parameters.get(field) for field in ("translator", "model")}
-        found = {
-            field: str(folder / name)
-            for field, name in named.items()
-            if isinstance(name, str) and _folder_there(name, folder)
-        }
-        counted.append(candidate.model_copy(update=found))
-    return recipe.model_copy(update={"candidates": counted})
+        found = {field: counted(name) for field, name in named.items() if isinstance(name, str)}
+        return candidate.model_copy(update=found)
+
+    changes: dict[str, Any] = {}
+    if recipe.candidates != "auto":
+        changes["candidates"] = [candidate_of(candidate) for candidate in recipe.candidates]
+    if recipe.screen.toxicity:
+        update = {"toxicity": counted(recipe.screen.toxicity)}
+        changes["screen"] = recipe.screen.model_copy(update=update)
+    if recipe.utility.learners:
+        learners = [
+            _TUNED.sub(lambda found: found[1] + counted(found[2]), name) for name in recipe.utility.learners
+        ]
+        changes["utility"] = recipe.utility.model_copy(update={"learners": learners})
+    return recipe.model_copy(update=changes)
 
 
 def _folder_there(name: str, folder: Path) -> bool:

@@ -71,6 +71,26 @@ def test_labels_and_marks_may_be_written_as_numbers(folder: Path) -> None:
     assert recipe.task.target == "1" and recipe.task.positive == "True"
 
 
+def test_models_that_are_folders_count_from_the_recipe(folder: Path) -> None:
+    (folder / "models" / "en-fr").mkdir(parents=True)
+    text = (
+        "name: churn\nsource: {kind: text, path: rows.csv}\ntask: {target: label}\n"
+        "candidates: [{generator: back_translation, translator: 'models/{source}-{target}'},"
+        " {generator: paraphrase, model: models}, {generator: paraphrase, model: org/name}]\n"
+        "screen: {toxicity: models}\nutility: {learners: [tfidf, 'transformer:models', 'transformer:org/name']}\n"
+    )
+    recipe, _ = load_recipe(write(folder, text))
+    assert [
+        list(candidate.parameters.values()) for candidate in recipe.candidates if candidate != "auto"
+    ] == [
+        [f"{folder}/models/{{source}}-{{target}}"],
+        [f"{folder}/models"],
+        ["org/name"],
+    ]
+    assert recipe.screen.toxicity == f"{folder}/models"
+    assert recipe.utility.learners == ["tfidf", f"transformer:{folder}/models", "transformer:org/name"]
+
+
 WRONG: dict[str, tuple[str, list[str]]] = {
     "unknown key": ("splt: {}", ["line 4", "'splt'", "did you mean 'split'"]),
     "unknown key inside": ("split: {tset: 0.2}", ["line 4", "'split.tset'", "did you mean 'test'"]),
