@@ -19,7 +19,7 @@ LEAST_RATIO, MOST_RATIO, SLACK = (
     2.5,
     20,
 )  # of the lengths of a sentence and its translation, in letters
-VERSION = 3  # of what is done with a sentence before and after the model: a new one translates all anew
+VERSION = 4  # of what is done with a sentence before and after the model: a new one translates all anew
 
 
 @dataclass
