@@ -16,7 +16,7 @@ from leaven.flows.tasks import Stage, storage
 from leaven.flows.trials import Trials
 from leaven.flows.workers import Runner, Workers, start
 from leaven.generators.text.spent import forget_spent
-from leaven.pipelines import approval, marked, stage
+from leaven.pipelines import approval, marked, models, stage
 from leaven.pipelines.certify import certify
 from leaven.pipelines.choose import Choice, Tried, choose
 from leaven.pipelines.fit import FOLDER
@@ -85,7 +85,8 @@ def _augment(
     with progress.stage("ingest") as tell:
         before = store.kept(recipe.name, "schema.json")
         source: Record = ingest_task(recipe, folder, work, previous_schema=before, progress=tell)
-    run = Run.start(marked.placed(recipe, folder), work, source, started, replay)
+    placed = models.placed(marked.placed(recipe, folder), folder)
+    run = Run.start(placed, work, source, started, replay)
     marked.of(run.recipe, run.schema)  # refused before any fit
     drawn = f"assignments-{stage.digest(run.lineage['split'] | {'target': run.task.target})[:12]}.parquet"
     with progress.stage("split") as tell:

@@ -13,7 +13,7 @@ import pandas as pd
 from leaven.generators.contract import Progress, silent
 from leaven.generators.parallel import Each
 from leaven.generators.rows import Rows
-from leaven.pipelines import stage
+from leaven.pipelines import models, stage
 from leaven.pipelines.recipe import Candidate
 from leaven.pipelines.run import Run
 from leaven.pipelines.stage import Record
@@ -49,7 +49,9 @@ def settings(run: Run) -> dict[str, Any]:
 
 
 def _source(learner: str) -> str:
-    """Digest of the file that a learner of the user's own (`module:factory`) comes from."""
+    """Digest of the file that a learner of the user's own (`module:factory`) comes from, or of a folder's model."""
+    if learner.startswith("transformer:"):
+        return models.content(learner)
     found = importlib.util.find_spec(learner.partition(":")[0])
     return stage.file_digest(Path(found.origin)) if found and found.origin else learner
 

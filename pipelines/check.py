@@ -12,7 +12,7 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.errors import ConditionError
 from leaven.generators.rows import Rows, to_frame
 from leaven.generators.schema import Schema
-from leaven.pipelines import gates, kinds, marked
+from leaven.pipelines import gates, kinds, marked, models
 from leaven.pipelines.estimate import estimate, human
 from leaven.pipelines.ingest import ingest, load_profile, load_schema, load_task
 from leaven.pipelines.recipe import Recipe
@@ -72,6 +72,7 @@ def check(recipe: Recipe, folder: Path, progress: Progress = silent) -> CheckRep
         InputError: whatever a run would refuse before its first fit.
     """
     asked = gates.asked(recipe)
+    recipe = models.placed(recipe, folder)
     with tempfile.TemporaryDirectory(prefix="leaven-check-") as place:
         source = ingest(recipe, folder, Path(place), progress)
         schema, task = load_schema(source), load_task(source)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from leaven.generators import catalog
 from leaven.generators.contract import Budget, Generator, Progress, silent
-from leaven.pipelines import stage
-from leaven.pipelines.recipe import Candidate
+from leaven.pipelines import models, stage
+from leaven.pipelines.recipe import Candidate, called
 from leaven.pipelines.run import Run
 from leaven.pipelines.stage import Record
 
@@ -41,6 +41,7 @@ def fit(
         steps, seconds = run.replay.get(fit_name(part, candidate)), math.inf
     config = {
         "candidate": candidate.model_dump(mode="json"),
+        "models": models.contents(candidate),
         "lineage": run.lineage,
         "part": part,
         "device": run.device,
@@ -56,7 +57,7 @@ def fit(
         generator = catalog.get(candidate.generator, kind)(candidate.parameters, run.recipe.constraints)
         outcome = generator.fit(
             run.rows(*train),
-            seed=run.seed("fit", candidate.model_dump(mode="json"), part),
+            seed=run.seed("fit", models.identity(candidate), part),
             budget=Budget(seconds, steps, checkpoint=state),
             device=run.device,
             threads=run.recipe.threads,
@@ -88,4 +89,4 @@ def load(candidate: Candidate, record: Record, kind: str) -> Generator:
 
 def fit_name(part: str, candidate: Candidate) -> str:
     """The name under which a manifest keeps the steps of a fit that the clock ended."""
-    return f"{part}/{candidate.in_full}"
+    return f"{part}/{called(candidate.generator, candidate.parameters | models.contents(candidate))}"

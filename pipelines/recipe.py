@@ -118,11 +118,6 @@ class Candidate(BaseModel):
         """Name with its parameters, as reports show it."""
         return label(self.generator, self.parameters)
 
-    @property
-    def in_full(self) -> str:
-        """Name with its parameters to the last one."""
-        return _called(self.generator, self.parameters)
-
 
 def label(generator: str, parameters: Mapping[str, Any]) -> str:
     """A generator with its parameters: `tvae(epochs=300)`; of an endpoint its model, of other tables their size."""
@@ -130,10 +125,11 @@ def label(generator: str, parameters: Mapping[str, Any]) -> str:
     def short(value: Any) -> Any:
         return value.get("model") or f"{len(value)} entries" if isinstance(value, Mapping) else value
 
-    return _called(generator, {key: short(value) for key, value in parameters.items()})
+    return called(generator, {key: short(value) for key, value in parameters.items()})
 
 
-def _called(generator: str, parameters: Mapping[str, Any]) -> str:
+def called(generator: str, parameters: Mapping[str, Any]) -> str:
+    """A generator with its parameters to the last one."""
     inside = ", ".join(f"{key}={value}" for key, value in parameters.items())
     return f"{generator}({inside})" if inside else generator
 

@@ -1,6 +1,5 @@
 """Recipe on disk -> `Recipe`. Everything that can be wrong in one becomes one line that says where and what."""
 
-import glob
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -10,12 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from leaven.generators.errors import InputError
-from leaven.pipelines.recipe import Candidate, Recipe, resolve
+from leaven.pipelines.recipe import Recipe, resolve
 from leaven.pipelines.recipe_errors import Where, dotted, explain, kind_of, one_line
 
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 100_000
-_TUNED = re.compile("^(transformer:)(.+)$")  # a learner with the folder or name of its model
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Path]:
@@ -41,7 +39,6 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Recipe
     except ValidationError as error:
         raise InputError(explain(error, raw, Recipe, where)) from None
     folder = path.resolve().parent
-    recipe = _with_folders(recipe, folder)
     _candidates(recipe, where)
     _gates(recipe, where)
     _sources(recipe, folder, where)
@@ -216,43 +213,6 @@ def _candidates(recipe: Recipe, where: "_Places") -> None:
             raise InputError(f"{where((*here, 'generator'))}: {dotted(here)}: {error}") from None
         except ValidationError as error:
             raise InputError(explain(error, candidate.parameters, model, where, here)) from None
-
-
-def _with_folders(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe with the models that it names as folders counted from the recipe's folder; other names, such as those
-    of a hub, stay as they are."""
-
-    def counted(name: str) -> str:
-        return str(folder / name) if _folder_there(name, folder) else name
-
-    def candidate_of(candidate: Candidate) -> Candidate:
-        named = {field: candidate.parameters.get(field) for field in ("translator", "model")}
-        found = {field: counted(name) for field, name in named.items() if isinstance(name, str)}
-        return candidate.model_copy(update=found)
-
-    changes: dict[str, Any] = {}
-    if recipe.candidates != "auto":
-        changes["candidates"] = [candidate_of(candidate) for candidate in recipe.candidates]
-    if recipe.screen.toxicity:
-        update = {"toxicity": counted(recipe.screen.toxicity)}
-        changes["screen"] = recipe.screen.model_copy(update=update)
-    if recipe.utility.learners:
-        learners = [
-            _TUNED.sub(lambda found: found[1] + counted(found[2]), name) for name in recipe.utility.learners
-        ]
-        changes["utility"] = recipe.utility.model_copy(update={"learners": learners})
-    return recipe.model_copy(update=changes)
-
-
-def _folder_there(name: str, folder: Path) -> bool:
-    """Whether a name means a folder here; `{source}` and `{target}` in it stand for any language."""
-    if name in ("", "embedded", "marian", "apertium") or name.startswith(("/", "~")) or "://" in name:
-        return False
-    pattern = re.sub(r"\{(?:source|target)\}", "*", glob.escape(name))
-    try:
-        return (folder / name).is_dir() or any(found.is_dir() for found in folder.glob(pattern))
-    except (OSError, ValueError, LookupError):  # no pattern of paths
-        return False
 
 
 def _gates(recipe: Recipe, where: "_Places") -> None:

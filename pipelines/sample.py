@@ -11,7 +11,7 @@ from leaven.generators.contract import SOURCE, Generator
 from leaven.generators.rows import to_arrow
 from leaven.generators.schema import Column, Schema
 from leaven.generators.seeds import derive
-from leaven.pipelines import stage
+from leaven.pipelines import models, stage
 from leaven.pipelines.amounts import Plan, Shard
 from leaven.pipelines.fit import load
 from leaven.pipelines.recipe import Candidate
@@ -27,7 +27,7 @@ def sample(run: Run, candidate: Candidate, model: Record, plan: Plan, shard: Sha
     Raises:
         ConditionError: rows that meet the shard's conditions cannot be made.
     """
-    seed = run.seed("sample", candidate.model_dump(mode="json"), plan.amount, part, shard.index)
+    seed = run.seed("sample", models.identity(candidate), plan.amount, part, shard.index)
 
     def make(out: Path) -> dict[str, object]:
         generator = _generator(

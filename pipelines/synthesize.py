@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from leaven.generators.contract import Progress, silent
 from leaven.generators.parallel import Each
-from leaven.pipelines import stage
+from leaven.pipelines import models, stage
 from leaven.pipelines.amounts import Order, Plan, Shard, shards
 from leaven.pipelines.recipe import Candidate, Screen
 from leaven.pipelines.run import Run
@@ -200,6 +200,8 @@ def _screen(
     inputs = {record.stage: record.digest for record in records}
     if run.recipe.screen.reject_file is not None:  # what it holds counts, not where it lies
         inputs["marked"] = stage.file_digest(Path(run.recipe.screen.reject_file))
+    if run.recipe.screen.toxicity:
+        inputs["toxicity"] = models.content(run.recipe.screen.toxicity)
     inputs |= {f"earlier{n}": record.digest for n, record in enumerate(earlier)}
     inputs |= {f"train{n}": stage.file_digest(path) for n, path in enumerate(train)}
     name = f"screen-{part}-{candidate.generator}-{turn}"

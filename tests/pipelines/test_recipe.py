@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from leaven.generators.errors import InputError
-from leaven.pipelines.recipe import Candidate, Recipe
+from leaven.pipelines.recipe import Candidate, Recipe, called
 from leaven.pipelines.recipe_file import load_recipe, parse_recipe, schema_json
 
 BASE = "name: churn\nsource: {kind: table, path: rows.csv}\ntask: {target: label}\n"
@@ -69,26 +69,6 @@ def test_labels_and_marks_may_be_written_as_numbers(folder: Path) -> None:
     recipe, _ = load_recipe(write(folder, text))
     assert recipe.source.missing == ["-999"] and recipe.source.drop == ["2020"]
     assert recipe.task.target == "1" and recipe.task.positive == "True"
-
-
-def test_models_that_are_folders_count_from_the_recipe(folder: Path) -> None:
-    (folder / "models" / "en-fr").mkdir(parents=True)
-    text = (
-        "name: churn\nsource: {kind: text, path: rows.csv}\ntask: {target: label}\n"
-        "candidates: [{generator: back_translation, translator: 'models/{source}-{target}'},"
-        " {generator: paraphrase, model: models}, {generator: paraphrase, model: org/name}]\n"
-        "screen: {toxicity: models}\nutility: {learners: [tfidf, 'transformer:models', 'transformer:org/name']}\n"
-    )
-    recipe, _ = load_recipe(write(folder, text))
-    assert [
-        list(candidate.parameters.values()) for candidate in recipe.candidates if candidate != "auto"
-    ] == [
-        [f"{folder}/models/{{source}}-{{target}}"],
-        [f"{folder}/models"],
-        ["org/name"],
-    ]
-    assert recipe.screen.toxicity == f"{folder}/models"
-    assert recipe.utility.learners == ["tfidf", f"transformer:{folder}/models", "transformer:org/name"]
 
 
 WRONG: dict[str, tuple[str, list[str]]] = {
@@ -265,7 +245,7 @@ def test_a_label_is_short_and_a_name_in_full_is_not() -> None:
     endpoint = {"url": "http://localhost:8000/v1", "model": "small", "max_tokens": 9}
     one = Candidate(generator="paraphrase", endpoint=endpoint, alternatives=2)  # type: ignore[call-arg]
     assert one.label == "paraphrase(endpoint=small, alternatives=2)"
-    assert one.in_full == f"paraphrase(endpoint={endpoint}, alternatives=2)"
+    assert called(one.generator, one.parameters) == f"paraphrase(endpoint={endpoint}, alternatives=2)"
     words = Candidate(generator="class_words", meanings={"a": "x", "b": "y"})  # type: ignore[call-arg]
     assert words.label == "class_words(meanings=2 entries)"
     assert Candidate(generator="tvae", epochs=3).label == "tvae(epochs=3)"  # type: ignore[call-arg]

@@ -13,6 +13,7 @@ from leaven.generators.text.translation.packed import unpacked
 from leaven.generators.text.translation.pairs import read_pairs
 from leaven.generators.text.translation.torch_marian import TorchMarian
 from leaven.pipelines import translator
+from leaven.pipelines.models import placed
 from leaven.pipelines.recipe_file import load_recipe
 
 from .test_student import SMALL, pairs
@@ -194,7 +195,7 @@ def test_a_folder_counts_from_the_recipe(
             "name: a\nsource: {kind: text, path: texts.csv}\ntask: {target: label}\n"
             f'candidates: [{{generator: back_translation, translator: "{name}"}}]\n'
         )
-        loaded, _ = load_recipe(recipe)
+        loaded = placed(*load_recipe(recipe))
         assert loaded.candidates[0].parameters["translator"] == meant  # type: ignore[union-attr]
         try:
             translators.refuse(loaded.candidates[0].parameters["translator"], "en", "fr")  # type: ignore[union-attr]
