@@ -19,7 +19,7 @@ from leaven.generators.errors import FitError
 from leaven.generators.seeds import derive
 from leaven.generators.text.base import Ask, TextGenerator
 from leaven.generators.text.encoder import WIDTH, class_means, encode
-from leaven.generators.text.labels import longer, may_be_short, spoken
+from leaven.generators.text.labels import apart, longer, may_be_short, spoken
 from leaven.generators.text.vocabulary import points, vocabulary
 
 SAID, AIMS = "said.json", "aims.safetensors"
@@ -66,15 +66,18 @@ class ClassWords(TextGenerator):
             )
         progress(0.1, f"{self.name}: looking for words")
         known = points(self.threads)
-        apart = self._apart()
+        directions = self._apart()
+        from_labels = apart(
+            [self._called(label, known @ own) for label, own in zip(self.classes, directions, strict=True)]
+        )
         self._said = [
-            " ".join(meanings[label].split()) if label in meanings else self._called(label, known @ own)
-            for label, own in zip(self.classes, apart, strict=True)
+            " ".join(meanings[label].split()) if label in meanings else said
+            for label, said in zip(self.classes, from_labels, strict=True)
         ]
         self._words, self._weights = [], []
         called = encode(self._said, self.threads)
         named = np.array([bool(said) for said in self._said])[:, None]
-        self._aims = np.where(named, called, apart).astype(np.float32)
+        self._aims = np.where(named, called, directions).astype(np.float32)
         near = known @ self._aims.T
         best = near.max(axis=1) - APART  # a word that says another class would say nothing of this one
         for code, said in enumerate(self._said):
@@ -156,6 +159,6 @@ class ClassWords(TextGenerator):
 
 def _told(silent: list[str], classes: int) -> str:
     return (
-        f"the labels of {len(silent):,} of {classes:,} classes have no words ({', '.join(silent[:5])}): theirs are "
-        "those that set their texts apart; `meanings` says what a class means"
+        f"the labels of {len(silent):,} of {classes:,} classes have no words of their own ({', '.join(silent[:5])}): "
+        "theirs are those that set their texts apart; `meanings` says what a class means"
     )

@@ -1,12 +1,14 @@
 """What a label says in words: `card_arrival` says "card arrival", `neg` says "negative", `17` says nothing."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
 SHORT = 5  # letters of a label up to which it may be an abbreviation
 COMMON = 0.08  # of a cosine, that a word gains which comes e times earlier among the common ones
 _HUMP = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W\d_]+")
+_WORDS_ALONE = re.compile(r"[^\W\d_]+(?:[ _./-]+[^\W\d_]+)*")
 USUAL = {
     "pos": "positive", "neg": "negative", "neu": "neutral", "neut": "neutral", "pol": "politics", "sci": "science",
     "tech": "technology", "biz": "business", "ent": "entertainment", "org": "organization", "per": "person",
@@ -23,6 +25,24 @@ def spoken(label: str) -> str:
     """
     parts = [part.lower() for part in _HUMP.split(label) if part]
     return " ".join(USUAL.get(part, part) for part in parts) if any(len(part) > 1 for part in parts) else ""
+
+
+def apart(phrases: Sequence[str]) -> list[str]:
+    """The phrases of different labels, empty where another one's is the same: `rating` says nothing of `rating_1`.
+
+    >>> apart(["rating", "rating", "comment"])
+    ['', '', 'comment']
+    """
+    return [phrase if phrases.count(phrase) == 1 else "" for phrase in phrases]
+
+
+def written(label: str) -> str:
+    """A label as a model is asked for its texts: its words, or as it stands where they leave something of it out.
+
+    >>> written("card_arrival"), written("rating_1"), written("7")
+    ('card arrival', 'rating_1', '7')
+    """
+    return spoken(label) if _WORDS_ALONE.fullmatch(label) and spoken(label) else label
 
 
 def may_be_short(label: str) -> bool:

@@ -11,7 +11,7 @@ from leaven.generators.contract import Budget, Fit, Progress
 from leaven.generators.errors import ModelError
 from leaven.generators.precision import half_precision
 from leaven.generators.seeds import derive, torch_threads
-from leaven.generators.text.labels import spoken
+from leaven.generators.text.labels import written
 from leaven.generators.text.local_writer import positions
 from leaven.generators.text.quiet import loading, quiet
 from leaven.generators.training import Plan, train
@@ -192,7 +192,7 @@ def _piece_numbers(tokenizer: Any, text: str) -> list[int]:
 def _start(tokenizer: Any, label: str) -> list[int]:
     """What a text begins with: the model's mark for that, if it has one, and what the label says."""
     first = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-    return first + _piece_numbers(tokenizer, f"{spoken(label) or label}:")
+    return first + _piece_numbers(tokenizer, f"{written(label)}:")
 
 
 def _learned(tokenizer: Any, label: str, text: str, most: int) -> tuple[list[int], list[int]]:

@@ -75,13 +75,15 @@ def compared_by(batch: pa.Table, schema: Schema) -> pa.Table:
 def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
     """The generators that `auto` tries.
 
-    Where labels have words, those alone with few texts: back-translations paid less in every measured cell, and the
-    fewer texts there are, the oftener the luckier of two candidates is not the better one.
+    Where labels have words of their own, those alone with few texts: back-translations paid less in every measured
+    cell, and the fewer texts there are, the oftener the luckier of two candidates is not the better one.
     """
-    from leaven.generators.text.labels import spoken
+    from leaven.generators.text.labels import apart, spoken
 
     words, other = Candidate(generator="class_words"), Candidate(generator="back_translation")
-    return [words] if rows <= FEW and any(map(spoken, task.classes)) else [words, other]
+    return (
+        [words] if rows <= FEW and any(apart([spoken(label) for label in task.classes])) else [words, other]
+    )
 
 
 def refuse(candidate: Candidate, recipe: Recipe) -> None:

@@ -68,11 +68,16 @@ def test_texts_say_their_own_class_and_not_a_neighbour(tmp_path: Path) -> None:
     assert (named > 0).all() and (named < 0.2).all() and made["text"].nunique() > 10
 
 
-def test_a_label_without_words_is_told_and_its_texts_say_what_it_is(tmp_path: Path) -> None:
-    generator, fit = fitted(tmp_path, ("0", "1"))
-    assert "the labels of 2 of 2 classes have no words (0, 1)" in fit.notes[0]
-    assert {"weather", "winter", "rain", "temperatures", "climate"} & said(generator, "0")
-    assert {"meal", "restaurant", "food", "dinner", "dish"} & said(generator, "1")
+@pytest.mark.parametrize("labels", [("0", "1"), ("topic_1", "topic_2")])
+def test_a_label_without_words_of_its_own_is_told_and_its_texts_say_what_it_is(
+    labels: tuple[str, str], tmp_path: Path
+) -> None:
+    generator, fit = fitted(tmp_path, labels)
+    assert (
+        f"the labels of 2 of 2 classes have no words of their own ({labels[0]}, {labels[1]})" in fit.notes[0]
+    )
+    assert {"weather", "winter", "rain", "temperatures", "climate"} & said(generator, labels[0])
+    assert {"meal", "restaurant", "food", "dinner", "dish"} & said(generator, labels[1])
 
 
 def test_a_meaning_stands_for_a_label(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leaven.generators.text.labels import longer, may_be_short, spoken
+from leaven.generators.text.labels import apart, longer, may_be_short, spoken, written
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,25 @@ from leaven.generators.text.labels import longer, may_be_short, spoken
 )
 def test_a_label_in_words(label: str, words: str) -> None:
     assert spoken(label) == words
+
+
+def test_words_that_several_labels_share_say_nothing_of_one() -> None:
+    assert apart([spoken(label) for label in ("rating_1", "rating_5", "no_rating")]) == ["", "", "no rating"]
+
+
+@pytest.mark.parametrize(
+    "label, asked",
+    [
+        ("card_arrival", "card arrival"),
+        ("topUp", "top up"),
+        ("LABEL_0", "LABEL_0"),
+        ("C++", "C++"),
+        ("7", "7"),
+        ("no!", "no!"),
+    ],
+)
+def test_what_a_model_is_asked_with_leaves_nothing_out(label: str, asked: str) -> None:
+    assert written(label) == asked
 
 
 @pytest.mark.parametrize(
