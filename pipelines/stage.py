@@ -38,6 +38,13 @@ PACKAGES = (
     "torch",
     "sdv",
     "sdmetrics",
+    "transformers",
+    "ctranslate2",
+    "sentencepiece",
+    "sentencex",
+    "datasketch",
+    "rapidfuzz",
+    "py3langid",
 )
 
 

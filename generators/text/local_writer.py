@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ class LocalWriter:
         files = sorted(folder.glob("*")) if folder.is_dir() else []
         told = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
         said = {"model": self._name, "files": told, "prefix": self._prefix, "device": self._device}
-        return {**said, "length": [LENGTH, MORE]}
+        return {**said, "length": [LENGTH, MORE], "engine": [version("transformers"), version("torch")]}
 
     @functools.cached_property
     def _loaded(self) -> tuple[Any, Any, bool]:
@@ -55,7 +56,11 @@ class LocalWriter:
     def _one(self, label: str, text: str, seed: int) -> list[str] | None:
         tokenizer, model, both = self._loaded
         asked = self._prefix + text if both else self._asked(label, text)
-        given = tokenizer(asked, return_tensors="pt", truncation=False).to(self._device)
+        # A chat's template has written the model's marks already.
+        marks = both or not tokenizer.chat_template
+        given = tokenizer(asked, return_tensors="pt", truncation=False, add_special_tokens=marks).to(
+            self._device
+        )
         given.pop("token_type_ids", None)
         width, most = given["input_ids"].shape[1], positions(model)
         if both:

@@ -9,6 +9,7 @@ _QUOTES = str.maketrans(
      "\ufeff": ""}
 )  # fmt: skip
 _SPACE = re.compile(r"\s+")
+NOUNS_IN_CAPITALS = ("de", "lb")  # languages in which a capital is no sign of a name
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 
 

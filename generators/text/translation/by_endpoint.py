@@ -19,7 +19,7 @@ class ByEndpoint(Translator):
     def __init__(self, endpoint: Endpoint, source: str, target: str):
         """`endpoint`: shared by both directions, so that its budget counts both."""
         self.source, self.target = source, target
-        self._count = 1
+        self._endpoint, self._count = endpoint, 1
         self._writer = EndpointWriter(endpoint, self._prompt)
         self.batch = self._writer.batch
         self.digest = key(self._writer.digest, VERSION).hex()
@@ -39,7 +39,8 @@ class ByEndpoint(Translator):
     @property
     def told(self) -> str:  # type: ignore[override]
         """What it took so far."""
-        over = "its budget ended it before all sentences were translated; " if self._writer.stopped else ""
+        # The endpoint's, not this direction's: the other one may have used it up.
+        over = "its budget ended it before all sentences were translated; " if self._endpoint.over else ""
         return over + self._writer.told()
 
     def _prompt(self, sentence: str) -> str:

@@ -6,13 +6,12 @@ the fallback, several times slower.
 
 import functools
 import json
-import os
-import shutil
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from leaven.generators.caches import cache_folder
+from leaven.generators.caches import cache_folder, made_once
 from leaven.generators.errors import ModelError
 from leaven.generators.text.quiet import quiet
 from leaven.generators.text.translation.contract import Translator
@@ -21,6 +20,7 @@ from leaven.generators.text.translation.student import WORDS_FILE
 LONGEST = 256  # pieces of a translation
 # Pieces of a batch. On a processor larger ones leave its cache: with 4,096 it took 1.7 times as long.
 PIECES = {"cpu": 512, "cuda": 8_192}
+BATCH = {"cpu": 512, "cuda": 8_192}  # sentences: some seconds of work, which is what a kill costs
 PACKED = "model.int8.safetensors"
 WHOLE = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
 NEEDED = ("config.json", "source.spm", "target.spm", "vocab.json")
@@ -73,14 +73,14 @@ class Marian(Translator):
     Beam search without chance: on one processor a sentence has the same translations whatever stands beside it.
     """
 
-    batch = 512  # about two seconds of work, which is what a kill costs
-
     def __init__(self, folder: Path, source: str, target: str, *, device: str = "cpu", threads: int = 2):
         self.source, self.target = source, target
         self.folder, self.device, self.threads = checked(folder), device, threads
-        self.compute = "float16" if device.startswith("cuda") else "int8"
+        on_gpu = device.startswith("cuda")
+        self.compute = "float16" if on_gpu else "int8"
+        self.batch = BATCH["cuda" if on_gpu else "cpu"]
         self._model_digest = folder_digest(self.folder)
-        self.digest = f"{self._model_digest}-{self.compute}"
+        self.digest = f"{self._model_digest}-{self.compute}-{version('ctranslate2')}"
         self.known = known_words(self.folder)
         self.learned_marks = "<x1>" in self._vocabulary.numbers
 
@@ -139,17 +139,11 @@ def converted(folder: Path, digest: str, compute: str) -> Path:
         return kept
     from ctranslate2.converters import TransformersConverter
 
-    making = kept.with_name(f"{kept.name}.{os.getpid()}")
-    making.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with quiet():
+        with made_once(kept) as making, quiet():
             TransformersConverter(str(folder)).convert(str(making), quantization=compute, force=True)
-        if not kept.exists():
-            making.rename(kept)
     except Exception as error:  # of transformers, torch, safetensors, pickle: whatever a broken file leads to
         raise ModelError(f"{folder}: cannot be converted for CTranslate2: {_line(error)}") from None
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     return kept
 
 

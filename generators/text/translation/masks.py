@@ -13,6 +13,7 @@ from typing import NamedTuple
 from leaven.generators.text.plain import WORD
 
 MOST = 6  # placeholders in one text
+HEADLINE = 5  # words that all begin with a capital
 PLACEHOLDERS = tuple(f"<x{number}>" for number in range(1, MOST + 1))
 _MARK = re.compile(r"<x(\d)>")
 # Pictures and what joins them: arrows to dingbats, emoji, variation selectors, flags.
@@ -42,20 +43,22 @@ class Masked(NamedTuple):
     kept: tuple[str, ...]
 
 
-def mask(text: str, known: Collection[str] | None = None) -> Masked:
+def mask(text: str, known: Collection[str] | None = None, *, capitals: bool = True) -> Masked:
     """Replace what must stay as it is.
 
     Args:
         text: in plain form.
         known: words, in small letters, that a model has learned; others are replaced too. None: all are known.
+        capitals: whether they are a sign of a name. They are none in German, in a headline, or where somebody shouts.
     """
+    capitals = capitals and not (shouted(text) or _headline(text))
     spans = [match.span() for match in _FIXED.finditer(text)]
     ends = [end for _, end in spans]
     names: list[tuple[int, int]] = []
     for match in WORD.finditer(text):
         next_one = bisect.bisect_left(ends, match.start() + 1)
         inside = next_one < len(spans) and spans[next_one][0] < match.end()
-        if inside or not _stays(match, text, known):
+        if inside or not _stays(match, text, known, capitals):
             continue
         start, end = match.span()
         if names and match[0][0].isupper() and text[names[-1][1] : start] == " ":
@@ -97,11 +100,22 @@ def trimmed(text: str) -> tuple[str, str, str]:
     return text[:start], text[start:end], text[end:]
 
 
-def _stays(match: re.Match[str], text: str, known: Collection[str] | None) -> bool:
+def shouted(text: str) -> bool:
+    """Whether several words stand in capitals alone."""
+    return text.isupper() and len(WORD.findall(text)) > 1
+
+
+def _headline(text: str) -> bool:
+    """Whether each of many words begins with a capital."""
+    words = WORD.findall(text)
+    return len(words) >= HEADLINE and all(word[0].isupper() for word in words)
+
+
+def _stays(match: re.Match[str], text: str, known: Collection[str] | None, capitals: bool) -> bool:
     """Whether a word is a name, or unknown."""
     word, before = match[0], text[: match.start()].rstrip()
     first = not before or before[-1] in _BEFORE_SENTENCE
-    if word[0].isupper() and not first and len(word) > 1:
+    if capitals and word[0].isupper() and not first and len(word) > 1:
         return True
     return known is not None and not (word.lower() in known or _parts_known(word.lower(), known))
 

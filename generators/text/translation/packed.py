@@ -3,13 +3,12 @@
 So that what is shipped is safetensors and JSON; the model is unpacked into the user's cache folder once.
 """
 
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-from leaven.generators.caches import cache_folder
+from leaven.generators.caches import cache_folder, made_once
 from leaven.generators.errors import ModelError
 from leaven.generators.text.translation.marian import PACKED, WHOLE, checked, folder_digest
 
@@ -57,28 +56,23 @@ def unpacked(packed: Path) -> Path:
     kept = cache_folder() / "marian" / f"{packed.name}-{digest}"
     if kept.is_dir():
         return kept
-    making = kept.with_name(f"{kept.name}.{os.getpid()}")
     try:
-        making.mkdir(parents=True, exist_ok=True)
-        values = load_file(packed / PACKED)
-        plain = {
-            name: value.astype(np.float32) * values[name + _SCALE][:, None]
-            if name + _SCALE in values
-            else value
-            for name, value in values.items()
-            if not name.endswith(_SCALE)
-        }
-        save_file(plain, making / "model.safetensors", metadata={"format": "pt"})
-        for file in packed.iterdir():
-            if file.name != PACKED and file.is_file():
-                shutil.copyfile(file, making / file.name)
-        if not kept.is_dir():
-            making.rename(kept)
+        with made_once(kept) as making:
+            values = load_file(packed / PACKED)
+            plain = {
+                name: value.astype(np.float32) * values[name + _SCALE][:, None]
+                if name + _SCALE in values
+                else value
+                for name, value in values.items()
+                if not name.endswith(_SCALE)
+            }
+            save_file(plain, making / "model.safetensors", metadata={"format": "pt"})
+            for file in packed.iterdir():
+                if file.name != PACKED and file.is_file():
+                    shutil.copyfile(file, making / file.name)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         told = " ".join(str(error).split())[:200]
         raise ModelError(
             f"translator: {packed / PACKED} cannot be unpacked: {told}; expected packed weights"
         ) from None
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     return kept

@@ -5,13 +5,13 @@ translated fails alone.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from leaven.generators.text.calls import Calls, key
-from leaven.generators.text.plain import plain
+from leaven.generators.text.plain import NOUNS_IN_CAPITALS, plain
 from leaven.generators.text.translation.contract import Translator
-from leaven.generators.text.translation.masks import Masked, mask, trimmed, unmask
+from leaven.generators.text.translation.masks import Masked, mask, shouted, trimmed, unmask
 
 LONGEST = 300  # characters of a sentence, more are split
 LEAST_RATIO, MOST_RATIO, SLACK = (
@@ -19,7 +19,8 @@ LEAST_RATIO, MOST_RATIO, SLACK = (
     2.5,
     20,
 )  # of the lengths of a sentence and its translation, in letters
-VERSION = 4  # of what is done with a sentence before and after the model: a new one translates all anew
+_ENDS = tuple(re.compile(mark) for mark in (r"[;:](?=\s)", r",(?=\s)", r"\s"))  # where a long sentence is cut
+VERSION = 5  # of what is done with a sentence before and after the model: a new one translates all anew
 
 
 @dataclass
@@ -43,11 +44,11 @@ def split(text: str, language: str) -> list[str]:
 
 
 def _pieces(sentence: str) -> list[str]:
-    """A long sentence in several, at a semicolon, a comma or a space."""
+    """A long sentence in several, at a semicolon, a comma or a space, but not within an address or a time."""
     made = []
     while len(sentence) > LONGEST:
-        head = sentence[:LONGEST]
-        ends = [max(head.rfind(mark) for mark in marks) for marks in (";:", ",", " ")]
+        head = sentence[: LONGEST + 1]
+        ends = [max((found.start() for found in marks.finditer(head)), default=-1) for marks in _ENDS]
         place = next((end for end in ends if end > LONGEST // 4), LONGEST - 1)
         made.append(sentence[: place + 1].strip())
         sentence = sentence[place + 1 :].strip()
@@ -105,7 +106,7 @@ def _checked(
 ) -> list[dict[str, list[str]] | None]:
     """For each sentence what passed of its translations and the faults of the rest; None where it has none yet."""
     masked = [
-        _trimmed_and_masked(sentence, translator.known)
+        _trimmed_and_masked(sentence, translator)
         if translator.learned_marks
         else ("", Masked(sentence, ()), "")
         for sentence in sentences
@@ -118,10 +119,11 @@ def _checked(
     ]
 
 
-def _trimmed_and_masked(sentence: str, known: Collection[str] | None) -> tuple[str, Masked, str]:
-    """A sentence as a model gets it, with the smileys before and behind."""
+def _trimmed_and_masked(sentence: str, translator: Translator) -> tuple[str, Masked, str]:
+    """A sentence as a model gets it, with the smileys before and behind. Small models know no words in capitals."""
     head, middle, tail = trimmed(sentence)
-    return head, mask(middle, known), tail
+    given = middle.capitalize() if shouted(middle) else middle
+    return head, mask(given, translator.known, capitals=translator.source not in NOUNS_IN_CAPITALS), tail
 
 
 def _speaks(sentence: str) -> bool:

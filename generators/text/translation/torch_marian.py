@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class TorchMarian(Translator):
     ):
         self.source, self.target = source, target
         self.folder, self.device, self.threads, self.at_once = checked(folder), device, threads, at_once
-        self.digest = f"{folder_digest(folder)}-transformers"
+        self.digest = f"{folder_digest(folder)}-transformers-{version('transformers')}-{version('torch')}"
         self.known = known_words(folder)
         self.learned_marks = "<x1>" in self._vocabulary.numbers
 

@@ -26,19 +26,24 @@ def repeated(text: str, source: str) -> str:
     return "repetition" if repeats(text) > max(3, repeats(source)) else ""
 
 
-def changed(text: str, source: str) -> str:
-    """`number` where a text has other numbers than its source; `name` where it lost an address, code or a name."""
+def changed(text: str, source: str, *, capitals: bool = True) -> str:
+    """`number` where a text has other numbers than its source; `name` where it lost an address, code or a name.
+
+    Args:
+        capitals: whether they are a sign of a name.
+    """
     ours, theirs = plain(text), plain(source)
     if _numbers(ours, theirs) != _numbers(theirs, ours):
         return "number"
-    low = ours.casefold()
-    lost = [value for value in mask(theirs).kept if not _DIGITS.search(value) and value.casefold() not in low]
-    new = [
-        value
-        for value in mask(ours).kept
-        if not _DIGITS.search(value) and value.casefold() not in theirs.casefold()
-    ]
+    lost, new = _names(theirs, ours, capitals), _names(ours, theirs, capitals)
     return "name" if lost or new else ""
+
+
+def _names(text: str, other: str, capitals: bool) -> list[str]:
+    """Names, addresses and code of a text that the other does not have."""
+    low = other.casefold()
+    kept = mask(text, capitals=capitals).kept
+    return [value for value in kept if not _DIGITS.search(value) and value.casefold() not in low]
 
 
 def _numbers(text: str, other: str) -> set[str]:

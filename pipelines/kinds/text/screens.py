@@ -20,7 +20,8 @@ from leaven.generators.schema import Schema
 from leaven.generators.seeds import derive
 from leaven.generators.text.base import as_texts, text_column
 from leaven.generators.text.encoder import encode
-from leaven.generators.text.plain import plain
+from leaven.generators.text.plain import NOUNS_IN_CAPITALS, plain
+from leaven.generators.text.plain import words as words_of
 from leaven.pipelines.kinds.agreement import LabelAgreement, Level
 from leaven.pipelines.kinds.ensemble import Ensemble
 from leaven.pipelines.kinds.text import facts
@@ -53,7 +54,7 @@ class Screen(Protocol):
 def make(
     schema: Schema, task: Task, recipe: Recipe, *, train: Sequence[Path], seed: int, threads: int
 ) -> list[Screen]:
-    """The screens that the recipe leaves on, fitted on train, the cheap ones first.
+    """The screens that the recipe leaves on, fitted on train, the cheap ones first, but for that of duplicates.
 
     The label screen stands at the first of the recipe's levels; `at` gives it at another one.
     """
@@ -68,6 +69,10 @@ def make(
     def texts() -> list[str]:
         return [str(text) for text in known()[column]]
 
+    @functools.cache
+    def spoken() -> list[tuple[str, float]]:
+        return languages(spread(texts(), HEARD))
+
     def ensemble() -> Ensemble:
         # Half of the places are for classes alike, so that a class with few rows keeps them all.
         own, least = derive(seed, "label_agreement"), LEARNED // max(1, 2 * len(task.classes))
@@ -81,13 +86,11 @@ def make(
     if asked.copies:
         screens.append(Copies(column, texts))
     if asked.entities:
-        screens.append(Entities(column, texts))
+        screens.append(Entities(column, texts, spoken))
     if asked.language:
-        screens.append(Language(column, texts))
+        screens.append(Language(column, texts, spoken))
     if asked.near_copies is not False:
         screens.append(NearCopies(column, texts))
-    if asked.duplicates:
-        screens.append(Duplicates(column))
     if asked.meaning is not False:
         screens.append(Meaning(column, texts, asked.meaning))
     if asked.personal_data:
@@ -96,6 +99,8 @@ def make(
         screens.append(Toxicity(column, asked.toxicity, threads))
     if [one.label_agreement for one in asked.levels()] != [False]:
         screens.append(LabelAgreement(task, ensemble, asked.level))
+    if asked.duplicates:  # last: what goes for another reason must not take its twin with it
+        screens.append(Duplicates(column))
     return screens
 
 
@@ -188,8 +193,21 @@ class Entities(_ByText):
 
     name = "entities"
 
+    def __init__(
+        self, column: str, train: Callable[[], list[str]], spoken: Callable[[], list[tuple[str, float]]]
+    ):
+        super().__init__(column, train)
+        self._spoken = spoken
+
+    @functools.cached_property
+    def _capitals(self) -> bool:
+        """Whether train's capitals are a sign of names: not in German, and not where most words have one."""
+        words = [word for text in spread(self._train(), HEARD) for word in words_of(text)]
+        few = sum(word[0].isupper() for word in words) <= len(words) / 2
+        return few and next((code for code, _ in self._spoken()), "") not in NOUNS_IN_CAPITALS
+
     def _reason(self, text: str, source: str | None) -> str:
-        fault = "" if source is None else facts.changed(text, source)
+        fault = "" if source is None else facts.changed(text, source, capitals=self._capitals)
         return fault and f"{self.name}: {fault}"
 
 
@@ -198,9 +216,15 @@ class Language(_ByText):
 
     name = "language"
 
+    def __init__(
+        self, column: str, train: Callable[[], list[str]], spoken: Callable[[], list[tuple[str, float]]]
+    ):
+        super().__init__(column, train)
+        self._all = spoken
+
     @functools.cached_property
     def _spoken(self) -> set[str]:
-        return {code for code, share in languages(spread(self._train(), HEARD)) if share >= 0.05}
+        return {code for code, share in self._all() if share >= 0.05}
 
     def _reason(self, text: str, source: str | None) -> str:
         if not self._spoken:

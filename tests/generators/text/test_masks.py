@@ -32,11 +32,18 @@ def test_what_is_masked_comes_back(text: str) -> None:
         ("see https://a.b/c?d=e, please", ("https://a.b/c?d=e",)),
         ("pay 5 % or $1,000.50", ("5 %", "$1,000.50")),
         ("the 2nd GPT4 run", ("2nd", "GPT4")),
+        ("I WANT MY MONEY BACK NOW", ()),  # nor where somebody shouts, nor in a headline
+        ("Stocks Rally After Fed Decision", ()),
+        ("Visit New York", ("New York",)),
         ("ring 020 7946 0958 today", ("020 7946 0958",)),
     ],
 )
 def test_what_is_masked(text: str, kept: tuple[str, ...]) -> None:
     assert mask(text).kept == kept
+
+
+def test_capitals_of_german_are_no_names() -> None:
+    assert mask("Ich suche eine Wohnung in Bonn", capitals=False).kept == ()
 
 
 def test_unknown_words_are_masked_and_known_parts_are_not() -> None:

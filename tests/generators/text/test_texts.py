@@ -84,6 +84,19 @@ def test_a_long_text_is_split_and_nothing_lost() -> None:
     assert "Mr. Smith left!" in sentences
 
 
+def test_a_long_text_is_not_cut_within_an_address_a_time_or_a_number() -> None:
+    text = "word " * 55 + "at https://shop.example.com/orders/1 at 12:30 for 1,000,000 dollars, please"
+    assert " ".join(split(text, "en")) == text
+    text = "word " * 50 + "at https://shop.example.com/orders/12345 " + "and " * 40
+    assert any("https://shop.example.com/orders/12345" in part.split() for part in split(text, "en"))
+
+
+def test_shouted_texts_are_given_in_small_letters(calls: Calls) -> None:
+    translator = Reversing()
+    translate(translator, ["I WANT MY MONEY BACK"], 1, calls)
+    assert translator.asked == ["I want my money back"]
+
+
 def test_a_word_without_spaces_is_split_too() -> None:
     pieces = split("x" * 1_000, "en")
     assert "".join(pieces) == "x" * 1_000

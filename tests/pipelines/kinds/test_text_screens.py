@@ -98,6 +98,37 @@ def test_a_label_that_does_not_fit_goes(tmp_path: Path) -> None:
     assert judged(tmp_path, text, None, "travel", "mild").startswith("label_agreement")
 
 
+def test_a_text_that_goes_does_not_take_its_twin_with_it(tmp_path: Path) -> None:
+    train = tmp_path / "train.parquet"
+    pq.write_table(to_arrow(TRAIN, SCHEMA), train)
+    recipe = for_role(
+        Recipe.model_validate({"name": "t", "source": {"kind": "text", "path": "none"}}), "editor"
+    )
+    frame = pd.DataFrame({"text": ["At 9:30 my plane to Oslo departs"] * 3, "label": ["travel"] * 3})
+    frame[SOURCE] = [0, 3, 3]  # of the soup it is no paraphrase
+    found = text_screens.make(SCHEMA, TASK, recipe, train=[train], seed=0, threads=1)
+    first, *others = why(found, frame)
+    assert first != "duplicate" and others == ["", "duplicate"]
+
+
+def test_german_nouns_are_no_names(tmp_path: Path) -> None:
+    texts = [
+        "Ich suche eine neue Wohnung in der Stadt",
+        "Der Hund hat gestern meinen Schuh gefressen",
+        "Wir haben das Haus meiner Eltern verkauft",
+        "Morgen fahren die Kinder mit dem Zug ans Meer",
+    ]
+    frame = pd.DataFrame({"text": texts * 5, "label": ["food", "travel"] * 10})
+    pq.write_table(to_arrow(frame, SCHEMA), tmp_path / "train.parquet")
+    recipe = for_role(
+        Recipe.model_validate({"name": "t", "source": {"kind": "text", "path": "none"}}), "editor"
+    )
+    made = text_screens.make(SCHEMA, TASK, recipe, train=[tmp_path / "train.parquet"], seed=0, threads=1)
+    [entities] = [one for one in made if one.name == "entities"]
+    asked = pd.DataFrame({"text": ["Ich suche hier ein anderes Apartment"], "label": ["food"], SOURCE: [0]})
+    assert list(entities.reasons(asked)) == [""]
+
+
 def test_nearly_equal_texts_are_found_and_others_kept() -> None:
     near = NearTexts()
     assert near.add_new("Where is the nearest station to the old bridge?")
