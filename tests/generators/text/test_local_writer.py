@@ -91,3 +91,25 @@ def test_a_text_that_the_model_cannot_read_has_no_answer(
     assert said == [None, []]
     assert len(most) == 1
     assert made.told() == "1 texts are longer than the model can read"
+
+
+def test_a_chat_begins_with_the_model_s_mark_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    made, _ = writer(causal_model(tmp_path, WORDS), monkeypatch)
+    tokenizer, model, _ = made._loaded
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<end> $A", special_tokens=[("<end>", 0)]
+    )
+    begun: list[list[int]] = []
+
+    def seen(**options: Any) -> Any:
+        begun.append(options["input_ids"][0].tolist())
+        return options["input_ids"]
+
+    monkeypatch.setattr(model, "generate", seen)
+    monkeypatch.setattr("leaven.generators.text.local_writer.prompt", lambda *_, **__: "word0 word1")
+    made.write([("a", "word2")], [1])
+    tokenizer.chat_template = "{{ eos_token }}{{ messages[0].content }}"
+    made.write([("a", "word2")], [1])
+    assert begun[0] == begun[1] and begun[0].count(0) == 1
