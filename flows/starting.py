@@ -29,15 +29,27 @@ def refuse(path: Path, overrides: Sequence[str]) -> "tuple[Recipe, Path]":
     Raises:
         InputError: what is wrong, in one line.
     """
-    recipe, folder, _ = _look(path, overrides, None)
+    from leaven.pipelines.recipe_file import load_recipe
+
+    recipe, folder = load_recipe(path, overrides)
+    _look(recipe, folder, None)
     return recipe, folder
+
+
+def refuse_recipe(recipe: "Recipe", folder: Path) -> None:
+    """The same for a recipe that a program made, whose paths count from `folder`."""
+    from leaven.pipelines import recipe_file
+
+    recipe_file.refuse(recipe, folder)
+    _look(recipe, folder, None)
 
 
 def check(path: Path, overrides: Sequence[str], console: "Console", json: bool) -> None:
     """`leaven check`: say what was understood, what would be run, and about how long it takes."""
     from leaven.flows import show
+    from leaven.pipelines.recipe_file import load_recipe
 
-    _, _, report = _look(path, overrides, console)
+    report = _look(*load_recipe(path, overrides), console)
     if json:
         tables.print_json(report.model_dump(mode="json"))
     else:
@@ -78,19 +90,15 @@ def console_for_results() -> "Console":
     return Console()
 
 
-def _look(
-    path: Path, overrides: Sequence[str], console: "Console | None"
-) -> "tuple[Recipe, Path, CheckReport]":
+def _look(recipe: "Recipe", folder: Path, console: "Console | None") -> "CheckReport":
     from leaven.flows import progress
     from leaven.pipelines.check import check as look
-    from leaven.pipelines.recipe_file import load_recipe
     from leaven.pipelines.run import resolve_device
 
-    recipe, folder = load_recipe(path, overrides)
     with progress.display(console), progress.stage("check") as tell:
         report = look(recipe, folder, tell)
     resolve_device(recipe.device)
-    return recipe, folder, report
+    return report
 
 
 def store_of(recipe: "Recipe", folder: Path, store: str | None) -> "Store":

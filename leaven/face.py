@@ -38,6 +38,7 @@ def run(
         checked, place = starting.refuse(Path(recipe), overrides)
     else:
         checked, place = recipe, Path(folder).resolve()
+        starting.refuse_recipe(checked, place)
     return starting.run(checked, place, store, console=None)
 
 

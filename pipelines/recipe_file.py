@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +39,25 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Recipe
     except ValidationError as error:
         raise InputError(explain(error, raw, Recipe, where)) from None
     folder = path.resolve().parent
+    refuse(recipe, folder, where)
+    return recipe, folder
+
+
+def refuse(recipe: Recipe, folder: Path, where: "_Places | None" = None) -> None:
+    """Look at what a recipe's own model does not: its generators' parameters, gates, files and store.
+
+    Args:
+        folder: what its paths count from.
+        where: says where a field stands, of a recipe from a file.
+
+    Raises:
+        InputError: what is wrong, in one line.
+    """
+    where = where or _Places(Path("recipe"), {})
     _candidates(recipe, where)
     _gates(recipe, where)
     _sources(recipe, folder, where)
     _store(recipe, where)
-    return recipe, folder
-
-
-def parse_recipe(raw: Mapping[str, Any], name: str = "recipe") -> Recipe:
-    """A recipe from a mapping, such as the parameters of a Prefect form, with the same errors as a file's."""
-    plain = dict(raw)
-    where = _Places(Path(name), {})
-    try:
-        recipe = Recipe.model_validate(plain)
-    except ValidationError as error:
-        raise InputError(explain(error, plain, Recipe, where)) from None
-    _candidates(recipe, where)
-    _gates(recipe, where)
-    return recipe
 
 
 def schema_json() -> str:

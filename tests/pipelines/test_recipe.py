@@ -7,7 +7,7 @@ import pytest
 
 from leaven.generators.errors import InputError
 from leaven.pipelines.recipe import Candidate, Recipe, called
-from leaven.pipelines.recipe_file import load_recipe, parse_recipe, schema_json
+from leaven.pipelines.recipe_file import load_recipe, schema_json
 
 BASE = "name: churn\nsource: {kind: table, path: rows.csv}\ntask: {target: label}\n"
 
@@ -220,15 +220,25 @@ def test_secrets_are_not_repeated(folder: Path) -> None:
         assert "sk-very-secret" not in str(raised.value)
 
 
-def test_parameters_of_a_form() -> None:
-    raw = {
-        "name": "x",
-        "source": {"kind": "table", "path": "rows.csv"},
-        "candidates": [{"generator": "smoote"}],
-    }
-    with pytest.raises(InputError, match="did you mean 'smote'"):
-        parse_recipe(raw)
-    assert parse_recipe(raw | {"candidates": "auto"}).task.target == "label"
+@pytest.mark.parametrize(
+    "part, words",
+    [
+        ({"candidates": [{"generator": "smoote"}]}, "did you mean 'smote'"),
+        ({"candidates": [{"generator": "ctgan", "epoch": 3}]}, "epoch"),
+        ({"source": {"kind": "table", "path": "none.csv"}}, "there is no file 'none.csv'"),
+        ({}, "label"),  # it has two rows
+    ],
+)
+def test_a_recipe_of_a_program_is_looked_at_as_a_file_s(
+    part: dict[str, object], words: str, folder: Path
+) -> None:
+    import leaven
+
+    given = {"name": "x", "source": {"kind": "table", "path": "rows.csv"}}
+    before = sorted(folder.iterdir())
+    with pytest.raises(InputError, match=words):
+        leaven.run(Recipe.model_validate(given | part), folder=folder)
+    assert sorted(folder.iterdir()) == before
 
 
 def test_json_schema_is_current() -> None:
