@@ -20,8 +20,11 @@ def placed(recipe: Recipe, folder: Path) -> Recipe:
     they are."""
 
     def counted(name: str) -> str:
-        whole = str(folder / Path(name).expanduser()) if name.startswith("~") else str(folder / name)
-        return whole if _folders(whole) and name not in BUILT_IN else name
+        try:
+            whole = str(folder / Path(name).expanduser())
+        except RuntimeError:  # `~somebody` without a home
+            return name
+        return whole if name not in BUILT_IN and _folders(whole) else name
 
     def candidate_of(candidate: Candidate) -> Candidate:
         return candidate.model_copy(

@@ -38,6 +38,7 @@ def test_they_count_from_the_recipe(folder: Path, monkeypatch: pytest.MonkeyPatc
         "~/models": f"{folder}/models",
         f"{folder}/models": f"{folder}/models",
         "org/name": "org/name",
+        "~nobody-of-that-name/models": "~nobody-of-that-name/models",
         "../nowhere/{source}": "../nowhere/{source}",
         "marian": "marian",
     }
