@@ -69,10 +69,10 @@ def _opened(path: Path, number: int, start: Any) -> None:
 
 
 def test_many_processes_begin_one_file(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("fork")
+    begun = multiprocessing.get_context("forkserver")  # forks of a process that has run Ray end with 1
     for turn in range(5):
-        path, start = tmp_path / f"{turn}.sqlite", spawn.Barrier(8)
-        processes = [spawn.Process(target=_opened, args=(path, n, start)) for n in range(8)]
+        path, start = tmp_path / f"{turn}.sqlite", begun.Barrier(8)
+        processes = [begun.Process(target=_opened, args=(path, n, start)) for n in range(8)]
         for process in processes:
             process.start()
         for process in processes:
