@@ -68,7 +68,10 @@ def test_copies_are_other_draws_of_the_same_rows(leaven: Any, tmp_path: Path) ->
 
     rows = made("a.csv", "--copies", 2)
     assert rows["high"][1] == rows["high"][4] == 2.25
-    assert rows["low"][1] != rows["low"][4] and rows["id"][1:].nunique() == 5
+    drawn = rows[
+        ["low", "high", "y"]
+    ]  # one cell alone may be drawn alike: the version's name, a time, is in the seed
+    assert not drawn[:3].equals(drawn[3:].reset_index(drop=True)) and rows["id"][1:].nunique() == 5
     assert rows.equals(made("b.csv", "--copies", 2))
     assert not rows.equals(made("c.csv", "--copies", 2, "--seed", 1))
 
