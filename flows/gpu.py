@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaven.flows import prefect_setup
+from leaven.pipelines.recipe import TUNED
 
 if TYPE_CHECKING:
     from leaven.pipelines.recipe import Candidate
@@ -54,7 +55,7 @@ def draws(run: "Run", candidate: "Candidate") -> bool:
 def measures(run: "Run") -> bool:
     """Whether learners, and screens of images, use a GPU."""
     learners = run.recipe.utility.learners or ()
-    tuned = any(name.startswith("transformer:") for name in learners)
+    tuned = any(name.startswith(TUNED) for name in learners)
     return run.device == "cuda" and (run.recipe.source.kind == "image" or tuned)
 
 

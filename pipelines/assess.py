@@ -14,7 +14,7 @@ from leaven.generators.contract import Progress, silent
 from leaven.generators.parallel import Each
 from leaven.generators.rows import Rows
 from leaven.pipelines import models, stage
-from leaven.pipelines.recipe import Candidate
+from leaven.pipelines.recipe import TUNED, Candidate
 from leaven.pipelines.run import Run
 from leaven.pipelines.stage import Record
 from leaven.pipelines.synthesize import Made
@@ -50,8 +50,8 @@ def settings(run: Run) -> dict[str, Any]:
 
 def _source(learner: str) -> str:
     """Digest of the file that a learner of the user's own (`module:factory`) comes from, or of a folder's model."""
-    if learner.startswith("transformer:"):
-        return models.content(learner)
+    if learner.startswith(TUNED):
+        return models.content(learner.removeprefix(TUNED))
     found = importlib.util.find_spec(learner.partition(":")[0])
     return stage.file_digest(Path(found.origin)) if found and found.origin else learner
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from leaven.pipelines import stage
-from leaven.pipelines.recipe import Candidate, Recipe
+from leaven.pipelines.recipe import TUNED, Candidate, Recipe
 
 FIELDS = ("translator", "model")  # parameters of generators that may name a folder
 BUILT_IN = ("embedded", "marian", "apertium")
-_TUNED = re.compile("^(transformer:)(.+)$")  # a learner, with the folder or name of its model
 
 
 def placed(recipe: Recipe, folder: Path) -> Recipe:
@@ -39,7 +38,8 @@ def placed(recipe: Recipe, folder: Path) -> Recipe:
         changes["screen"] = recipe.screen.model_copy(update=update)
     if recipe.utility.learners:
         learners = [
-            _TUNED.sub(lambda found: found[1] + counted(found[2]), name) for name in recipe.utility.learners
+            TUNED + counted(name.removeprefix(TUNED)) if name.startswith(TUNED) else name
+            for name in recipe.utility.learners
         ]
         changes["utility"] = recipe.utility.model_copy(update={"learners": learners})
     return recipe.model_copy(update=changes)
@@ -61,16 +61,15 @@ def content(name: str) -> str:
 
     `{source}` and `{target}` in it stand for any language.
     """
-    name = name.removeprefix("transformer:")
     if name in BUILT_IN:
         return ""
     folders = _folders(name)
     files = {
-        f"{number}/{file.relative_to(folder).as_posix()}": _digest(file, file.stat().st_size, file.stat().st_mtime_ns)
+        f"{number}/{file.relative_to(folder).as_posix()}": _digest_now(file)
         for number, folder in enumerate(folders)
         for file in sorted(folder.rglob("*"))
         if file.is_file()
-    }  # fmt: skip
+    }
     return stage.digest(files) if folders else ""
 
 
@@ -87,6 +86,11 @@ def _folders(name: str) -> list[Path]:
         return [Path(one) for one in found if Path(one).is_dir()]
     except (OSError, ValueError, LookupError):  # no pattern of paths
         return []
+
+
+def _digest_now(file: Path) -> str:
+    known = file.stat()
+    return _digest(file, known.st_size, known.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=4096)

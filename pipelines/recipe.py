@@ -182,6 +182,7 @@ class Amount(_Part):
 
 
 Agreement = Annotated[float, Field(gt=0, le=1)] | Literal["mild", "strict", False]
+TUNED = "transformer:"  # a learner's name begins so, where the rest names its model
 LEVELS: tuple[Any, ...] = (False, "mild", "strict")  # of label agreement, that `auto` tries
 
 

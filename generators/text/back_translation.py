@@ -67,9 +67,8 @@ class BackTranslation(TextGenerator):
         there, back = self._translators()
         calls, report, count = Calls(), Report(), self.parameters.alternatives
         part, reached = max(1, there.batch // count), 0  # so that there is a batch to be translated back
-        most = min(
-            budget.steps or len(sentences), len(sentences)
-        )  # a replay goes no further than its fit went
+        # A replay goes no further than its fit went.
+        most = min(budget.steps or len(sentences), len(sentences))
         while reached < most:
             until = min(reached + part, most)
             pivots = translate(there, sentences[reached:until], count, calls, report)

@@ -76,9 +76,9 @@ class Marian(Translator):
     def __init__(self, folder: Path, source: str, target: str, *, device: str = "cpu", threads: int = 2):
         self.source, self.target = source, target
         self.folder, self.device, self.threads = checked(folder), device, threads
-        on_gpu = device.startswith("cuda")
-        self.compute = "float16" if on_gpu else "int8"
-        self.batch = BATCH["cuda" if on_gpu else "cpu"]
+        self._kind = "cuda" if device.startswith("cuda") else "cpu"
+        self.compute = {"cpu": "int8", "cuda": "float16"}[self._kind]
+        self.batch = BATCH[self._kind]
         self._model_digest = folder_digest(self.folder)
         self.digest = f"{self._model_digest}-{self.compute}-{version('ctranslate2')}"
         self.known = known_words(self.folder)
@@ -93,10 +93,9 @@ class Marian(Translator):
         import ctranslate2
 
         folder = converted(self.folder, self._model_digest, self.compute)
-        kind = self.device.partition(":")[0]
         # Several sentences beside each other, each on one thread, are quicker than one on several.
-        workers = {"inter_threads": self.threads, "intra_threads": 1} if kind == "cpu" else {}
-        return ctranslate2.Translator(str(folder), device=kind, compute_type=self.compute, **workers)
+        workers = {"inter_threads": self.threads, "intra_threads": 1} if self._kind == "cpu" else {}
+        return ctranslate2.Translator(str(folder), device=self._kind, compute_type=self.compute, **workers)
 
     def translate(self, sentences: Sequence[str], count: int) -> list[list[str]]:
         pieces = [self._vocabulary.pieces(sentence) for sentence in sentences]
@@ -120,7 +119,7 @@ class Marian(Translator):
         come out a little otherwise, and one in a hundred gets other words."""
         return self._engine.translate_batch(  # type: ignore[no-any-return]
             pieces,
-            max_batch_size=PIECES.get(self.device.partition(":")[0], 512),
+            max_batch_size=PIECES[self._kind],
             batch_type="tokens",
             beam_size=max(2, count),
             num_hypotheses=count,

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from leaven.generators.errors import InputError
 from leaven.generators.schema import Schema
-from leaven.pipelines.recipe import LEVELS, Candidate, Gate, Recipe
+from leaven.pipelines.recipe import LEVELS, TUNED, Candidate, Gate, Recipe
 from leaven.pipelines.task import Task
 
 
@@ -81,9 +81,8 @@ def auto_candidates(schema: Schema, task: Task, rows: int) -> list[Candidate]:
     from leaven.generators.text.labels import apart, spoken
 
     words, other = Candidate(generator="class_words"), Candidate(generator="back_translation")
-    return (
-        [words] if rows <= FEW and any(apart([spoken(label) for label in task.classes])) else [words, other]
-    )
+    named = any(apart([spoken(label) for label in task.classes]))
+    return [words] if rows <= FEW and named else [words, other]
 
 
 def refuse(candidate: Candidate, recipe: Recipe) -> None:
@@ -94,7 +93,7 @@ def refuse(candidate: Candidate, recipe: Recipe) -> None:
             a learner's model that is not there.
     """
     for name in recipe.utility.learners or ():
-        if name.startswith("transformer:"):
+        if name.startswith(TUNED):
             from leaven.pipelines.kinds.text.transformer import refuse_missing
 
             refuse_missing(name)

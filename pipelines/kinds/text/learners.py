@@ -3,7 +3,8 @@
 from typing import Any, ClassVar
 
 from leaven.pipelines.kinds.learner import Learner, pick
-from leaven.pipelines.kinds.text.transformer import PREFIX, Transformer
+from leaven.pipelines.kinds.text.transformer import Transformer
+from leaven.pipelines.recipe import TUNED
 from leaven.pipelines.task import Task
 
 WORDS_C, POINTS_C = 10.0, 10.0  # how freely each may learn
@@ -47,9 +48,9 @@ def learners(task: Task, names_asked: list[str] | None = None, device: str = "cp
         ),
     }
     known |= {
-        name: EvenLearner(name, "texts", True, classes, _tuned(name.removeprefix(PREFIX), device))
+        name: EvenLearner(name, "texts", True, classes, _tuned(name.removeprefix(TUNED), device))
         for name in names_asked or ()
-        if name.startswith(PREFIX)
+        if name.startswith(TUNED)
     }
     return pick(names_asked, known, task.type, classes)
 

@@ -188,43 +188,41 @@ class Copies(_Beside):
         return np.unique(same_keys(self._train()))
 
 
-class Entities(_ByText):
-    """Numbers, addresses, code and names that its source has not, or that it lost."""
-
-    name = "entities"
+class _ByLanguage(_ByText):
+    """One that hangs on train's languages: with their shares, the commonest first."""
 
     def __init__(
         self, column: str, train: Callable[[], list[str]], spoken: Callable[[], list[tuple[str, float]]]
     ):
         super().__init__(column, train)
-        self._spoken = spoken
+        self._languages = spoken
+
+
+class Entities(_ByLanguage):
+    """Numbers, addresses, code and names that its source has not, or that it lost."""
+
+    name = "entities"
 
     @functools.cached_property
     def _capitals(self) -> bool:
         """Whether train's capitals are a sign of names: not in German, and not where most words have one."""
         words = [word for text in spread(self._train(), HEARD) for word in words_of(text)]
         few = sum(word[0].isupper() for word in words) <= len(words) / 2
-        return few and next((code for code, _ in self._spoken()), "") not in NOUNS_IN_CAPITALS
+        return few and next((code for code, _ in self._languages()), "") not in NOUNS_IN_CAPITALS
 
     def _reason(self, text: str, source: str | None) -> str:
         fault = "" if source is None else facts.changed(text, source, capitals=self._capitals)
         return fault and f"{self.name}: {fault}"
 
 
-class Language(_ByText):
+class Language(_ByLanguage):
     """Surely in another language than train."""
 
     name = "language"
 
-    def __init__(
-        self, column: str, train: Callable[[], list[str]], spoken: Callable[[], list[tuple[str, float]]]
-    ):
-        super().__init__(column, train)
-        self._all = spoken
-
     @functools.cached_property
     def _spoken(self) -> set[str]:
-        return {code for code, share in self._all() if share >= 0.05}
+        return {code for code, share in self._languages() if share >= 0.05}
 
     def _reason(self, text: str, source: str | None) -> str:
         if not self._spoken:

@@ -12,11 +12,11 @@ from leaven.generators.errors import InputError
 from leaven.generators.seeds import derive, torch_threads
 from leaven.generators.text.quiet import loading
 from leaven.generators.training import Plan, train
+from leaven.pipelines.recipe import TUNED
 
 if TYPE_CHECKING:
     import torch
 
-PREFIX = "transformer:"
 BATCH, ASKED_AT_ONCE = 16, 64
 STEPS = 500  # batches of a training, the same for every arm, however many texts it has
 RATE = 5e-5
@@ -99,7 +99,7 @@ def refuse_missing(learner: str) -> None:
     """
     from huggingface_hub import constants, try_to_load_from_cache
 
-    name = learner.removeprefix(PREFIX)
+    name = learner.removeprefix(TUNED)
     folder, field = Path(name), f"utility.learners: '{learner}'"
     if folder.is_dir():
         if not (folder / _CONFIG).is_file():
